@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/** `ringfill <command>`: the words and options of each command are here, what it does is in commands/. */
+import { Command } from 'commander';
+import { SetupError } from '../shared/errors/errors.ts';
+import { gatewayCommand } from './commands/gateway.ts';
+import { demoCommand } from './commands/demo.ts';
+import { packageVersion } from './package-version.ts';
+
+const program = new Command('ringfill')
+  .description('A read-through cache gateway for MySQL rows: GET /db/table/id, from the Redis shard that owns the row.')
+  .version(packageVersion())
+  .showHelpAfterError('(ringfill --help lists the commands)')
+  .addCommand(gatewayCommand())
+  .addCommand(demoCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}

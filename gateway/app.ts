@@ -1,0 +1,115 @@
+/**
+ * The gateway's HTTP application, built without listening. Every error leaves as a problem document, whoever found it:
+ * a route, the router, the HTTP parser.
+ */
+import type { Socket } from 'node:net';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
+import { codeOf, messageOf, OriginUnavailable, RequestRefused } from '../shared/errors/errors.ts';
+import type { AnswerCode } from '../shared/errors/catalogue.ts';
+import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import { openApiDocument } from './http/openapi.ts';
+import { addOperationsRoutes } from './http/operations-routes.ts';
+import { problem, problemOf, type Problem } from './http/problem.ts';
+import { addRowRoutes } from './http/row-routes.ts';
+import type { Ports } from './journey/read-through.ts';
+import type { GatewayTelemetry } from './telemetry.ts';
+
+export interface AppOptions {
+  readonly version: string;
+  readonly ports: Ports;
+  /** Nothing while MySQL has not been reached yet. */
+  readonly tables: () => ExposedTables | undefined;
+  readonly telemetry: GatewayTelemetry;
+  readonly log: Log;
+  /** Why the gateway should not be sent requests; nothing while it should. */
+  readonly whyNotReady: () => string | undefined;
+}
+
+/** Longer than any id that can be right, so that a wrong one is told what is wrong with it. */
+const PATH_SEGMENT_MAX = 16_384;
+
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { telemetry, log } = options;
+  const app = fastify({
+    logger: false,
+    routerOptions: { maxParamLength: PATH_SEGMENT_MAX, caseSensitive: true },
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, _request, reply) => {
+      send(reply as unknown as FastifyReply, problemOfHttp(error), telemetry);
+    },
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket),
+  });
+
+  app.setErrorHandler((error, _request, reply) => {
+    const answer = problemOfHttp(error);
+    if (error instanceof OriginUnavailable) {
+      log.debug({ code: error.code, reason: error.message }, 'row not answered');
+    } else if (answer.status >= 500 && !(error instanceof RequestRefused)) {
+      log.error({ err: error }, 'request failed');
+    }
+    send(reply, answer, telemetry);
+  });
+
+  app.setNotFoundHandler((request, reply) => {
+    const known = isRowPath(request.raw.url ?? '') && request.method !== 'GET' && request.method !== 'HEAD';
+    const answer = known
+      ? problem('method-not-allowed', 'Rows are read with GET or HEAD; write them in MySQL.', { allow: 'GET, HEAD' })
+      : problem('route-not-found', 'Rows are at /db/table/id; /-/docs lists every route.');
+    send(reply, answer, telemetry);
+  });
+
+  // The document is made when it is asked for: the tables may be known only later.
+  await app.register(swagger, { mode: 'dynamic', openapi: { info: { title: 'ringfill', version: options.version } } });
+  await app.register(swaggerUi, {
+    routePrefix: '/-/docs',
+    transformSpecification: () => openApiDocument(options.version, options.tables()),
+    transformSpecificationClone: false,
+  });
+  addOperationsRoutes(app, { layers: options.ports.layers, telemetry, whyNotReady: options.whyNotReady });
+  addRowRoutes(app, options);
+  return app;
+}
+
+function isRowPath(url: string): boolean {
+  return !url.startsWith('/-/') && /^\/[^/?]+\/[^/?]+(?:\/[^/?]*)?(?:\?|$)/.test(url);
+}
+
+function send(reply: FastifyReply, { status, headers, body, code }: Problem, telemetry: GatewayTelemetry): void {
+  telemetry.failed(code);
+  void reply.code(status).headers(headers).send(body);
+}
+
+/** Fastify's own errors carry a status; ours are told apart by class. */
+function problemOfHttp(error: unknown): Problem {
+  if (error instanceof RequestRefused || error instanceof OriginUnavailable) return problemOf(error);
+  switch (codeOf(error)) {
+    case 'FST_ERR_BAD_URL':
+      return problem('bad-encoding', 'The percent-encoding of the path is broken, or is not UTF-8.');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return problem('uri-too-long', `A path segment is longer than ${PATH_SEGMENT_MAX} characters.`);
+    default: {
+      const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
+      if (status === 413) return problem('request-too-large', 'Reading a row takes no request body.');
+      if (typeof status === 'number' && status >= 400 && status < 500) return problem('bad-request', messageOf(error));
+      return problemOf(error);
+    }
+  }
+}
+
+/** What the HTTP parser refused never became a request; it is answered on the bare socket. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code: AnswerCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri-too-long' : 'bad-request';
+  const detail = code === 'uri-too-long' ? 'The URL and headers together are longer than 16 KiB.' : 'This is not HTTP.';
+  const { status, headers, body } = problem(code, detail);
+  const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
+  const lines = fields.map(([name, value]) => `${name}: ${value}`);
+  socket.end(`HTTP/1.1 ${status} ${code}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,197 @@
+/**
+ * The gateway as a service: shards, origin, application, in that order; stopped in reverse.
+ *
+ * Weather is waited for: a Redis that is away is gone round, a MySQL that is away leaves the gateway alive and not
+ * ready until it answers. A wrong set-up stops it, with all that is wrong in one message.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import type { Config } from '../shared/config/schema.ts';
+import { codeOf, messageOf, OriginUnavailable, SetupError } from '../shared/errors/errors.ts';
+import { Backoff } from '../shared/lifecycle/backoff.ts';
+import { ExposedTables } from '../shared/origin/exposed-tables.ts';
+import { OriginPool } from '../shared/origin/origin-pool.ts';
+import { RowReader } from '../shared/origin/row-reader.ts';
+import { Layers } from '../shared/ring/layers.ts';
+import { describeEndpoint } from '../shared/shard/endpoint.ts';
+import { Shard } from '../shared/shard/shard.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import { buildApp } from './app.ts';
+import { Flights } from './journey/flights.ts';
+import type { Ports } from './journey/read-through.ts';
+import { GatewayTelemetry } from './telemetry.ts';
+
+/** A lease outlives the origin read that it covers, by the time that the fill takes. */
+const LEASE_MARGIN_MS = 1_000;
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Log;
+}
+
+export class Gateway {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #version: string;
+  readonly #telemetry: GatewayTelemetry;
+  readonly #pool: OriginPool;
+  readonly #reader: RowReader;
+  readonly #layers: Layers<Shard>;
+  readonly #stopping = new AbortController();
+  #tables: ExposedTables | undefined;
+  #app: FastifyInstance | undefined;
+
+  constructor({ config, version, log }: GatewayOptions) {
+    this.#config = config;
+    this.#version = version;
+    this.#log = log;
+    this.#telemetry = new GatewayTelemetry(() => this.#reader.waiting);
+    this.#pool = new OriginPool({
+      url: config.origin.url,
+      connections: config.origin.connections,
+      timeoutMs: config.origin.timeoutMs,
+      onChange: (state, why) => {
+        this.#telemetry.originChanged(state === 'closed');
+        if (state === 'open') log.error({ origin: this.#pool.address, reason: why }, 'origin out of use');
+        else log.info({ origin: this.#pool.address }, 'origin back in use');
+      },
+    });
+    this.#reader = new RowReader({
+      origin: this.#pool,
+      connections: config.origin.connections,
+      batchRowsMax: config.origin.batchRowsMax,
+      waitingMax: config.origin.waitingMax,
+      reload: async (table) => this.#tables?.reload(table),
+      onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, rowsAsked, seconds),
+    });
+    this.#layers = layersOf(config, log, this.#telemetry);
+  }
+
+  /**
+   * Settles when rows can be read. Listens before that, so that liveness and metrics can be asked meanwhile.
+   * @returns the URL that it listens on.
+   * Throws SetupError.
+   */
+  async start(): Promise<string> {
+    const { http } = this.#config;
+    await Promise.all(this.#shards().map((shard) => shard.start()));
+    this.#app = await this.#buildApp();
+    let url: string;
+    try {
+      url = await this.#app.listen({ host: http.host, port: http.port });
+    } catch (error) {
+      throw listenFailed(error, http);
+    }
+    this.#log.info({ url }, 'listening');
+    this.#tables = await this.#loadTables();
+    this.#tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
+    this.#telemetry.originChanged(true);
+    this.#log.info({ tables: [...this.#tables.all()].map((table) => table.label) }, 'ready');
+    return url;
+  }
+
+  /** Readiness falls, then the listener closes when its requests are answered, then the connections behind it. */
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    this.#tables?.stop();
+    await this.#app?.close();
+    for (const shard of this.#shards()) shard.stop();
+    await this.#pool.stop();
+    this.#log.info('stopped');
+  }
+
+  #shards(): Shard[] {
+    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
+  }
+
+  #buildApp(): Promise<FastifyInstance> {
+    const ports: Ports = {
+      layers: this.#layers,
+      origin: this.#reader,
+      flights: new Flights(),
+      leaseTtlMs: this.#config.origin.timeoutMs + LEASE_MARGIN_MS,
+      now: Date.now,
+      random: Math.random,
+      onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
+    };
+    return buildApp({
+      version: this.#version,
+      ports,
+      tables: () => this.#tables,
+      telemetry: this.#telemetry,
+      log: this.#log,
+      whyNotReady: () => {
+        if (this.#stopping.signal.aborted) return 'stopping';
+        return this.#tables === undefined ? `MySQL at ${this.#pool.address} has not answered yet` : undefined;
+      },
+    });
+  }
+
+  async #loadTables(): Promise<ExposedTables> {
+    const backoff = new Backoff(200, 5_000);
+    for (;;) {
+      try {
+        return await ExposedTables.load(this.#pool, this.#config, this.#log);
+      } catch (error) {
+        if (!(error instanceof OriginUnavailable)) throw error;
+        if (error.code === 'origin-login-refused') throw loginRefused(error);
+        const retryMs = Math.round(backoff.nextMs());
+        this.#log.warn({ reason: error.message, retryMs }, 'not ready: waiting for MySQL');
+        await sleep(retryMs, undefined, { signal: this.#stopping.signal });
+      }
+    }
+  }
+}
+
+function layersOf(config: Config, log: Log, telemetry: GatewayTelemetry): Layers<Shard> {
+  const { timeoutMs, failuresToOpen } = config.shards;
+  return new Layers(
+    config.rings.map((ring) => ({
+      name: ring.name,
+      placement: ring.placement ?? 'balanced',
+      shards: new Map(
+        Object.entries(ring.shards).map(([name, endpoint]) => {
+          const address = addressOf(name, endpoint);
+          const shard = new Shard({
+            name,
+            ring: ring.name,
+            endpoint,
+            timeoutMs,
+            failuresToOpen,
+            onChange: (_, state, why) => {
+              telemetry.shardChanged(ring.name, name, state);
+              const fields = { shard: name, ring: ring.name, address };
+              if (state === 'down') log.warn({ ...fields, reason: why }, 'shard out of use');
+              else log.info(fields, 'shard in use');
+            },
+            onAnswer: (command, seconds) => telemetry.shardCommand(command, seconds),
+          });
+          return [name, shard] as const;
+        }),
+      ),
+    })),
+  );
+}
+
+/** Throws SetupError where the URL is not one. */
+function addressOf(shard: string, endpoint: Config['rings'][number]['shards'][string]): string {
+  try {
+    return describeEndpoint(endpoint);
+  } catch (error) {
+    throw new SetupError([{ code: 'config-invalid', where: `rings: shard ${shard}`, message: messageOf(error) }], { cause: error });
+  }
+}
+
+function loginRefused(error: OriginUnavailable): SetupError {
+  const mend = 'check user and password in origin.url, and that the account may connect from this host';
+  return new SetupError([{ code: 'origin-login-refused', where: 'origin.url', message: error.message, mend }], { cause: error });
+}
+
+function listenFailed(error: unknown, { host, port }: Config['http']): SetupError {
+  const taken = codeOf(error) === 'EADDRINUSE';
+  const message = taken ? `port ${port} on ${host} is taken by another process` : messageOf(error);
+  const mend = taken ? `set http.port to a free one; ss -ltnp 'sport = :${port}' shows who has it` : 'set http.host to an address of this machine';
+  return new SetupError([{ code: 'listen-failed', where: 'http', message, mend }], { cause: error });
+}

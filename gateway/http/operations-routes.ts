@@ -1,0 +1,40 @@
+/** `/-/…`: what operators and their tools ask. */
+import type { FastifyInstance } from 'fastify';
+import { RequestRefused } from '../../shared/errors/errors.ts';
+import { percentDecode } from '../../shared/key/row-id.ts';
+import type { Layers } from '../../shared/ring/layers.ts';
+import type { ShardPort } from '../journey/read-through.ts';
+import { ownerView, ringView } from '../operations/ring-view.ts';
+import type { GatewayTelemetry } from '../telemetry.ts';
+import { parseTarget, refuseUnknownParameters } from './request-target.ts';
+
+export interface OperationsRoutesOptions {
+  readonly layers: Layers<ShardPort>;
+  readonly telemetry: GatewayTelemetry;
+  /** Why the gateway should not be sent requests; nothing while it should. */
+  readonly whyNotReady: () => string | undefined;
+}
+
+export function addOperationsRoutes(app: FastifyInstance, { layers, telemetry, whyNotReady }: OperationsRoutesOptions): void {
+  app.get('/-/live', (_request, reply) => reply.send({ live: true }));
+
+  app.get('/-/ready', (_request, reply) => {
+    const why = whyNotReady();
+    return why === undefined ? reply.send({ ready: true }) : reply.code(503).send({ ready: false, why });
+  });
+
+  app.get('/-/metrics', async (_request, reply) => {
+    reply.type(telemetry.registry.contentType);
+    return telemetry.registry.metrics();
+  });
+
+  app.get('/-/ring', (_request, reply) => reply.send(ringView(layers)));
+
+  app.get('/-/ring/owner', (request, reply) => {
+    const target = parseTarget(request.raw.url ?? '');
+    refuseUnknownParameters(target, ['key']);
+    const key = target.parameters.get('key');
+    if (key === undefined) throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
+    return reply.send(ownerView(layers, percentDecode(key.replaceAll('+', ' '))));
+  });
+}

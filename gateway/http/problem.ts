@@ -1,0 +1,51 @@
+/**
+ * Errors as RFC 9457 problem documents with a stable `code`; docs/errors.md says under each what to do.
+ */
+import { type AnswerCode, catalogue } from '../../shared/errors/catalogue.ts';
+import { OriginUnavailable, RequestRefused } from '../../shared/errors/errors.ts';
+
+export interface Problem {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly code: AnswerCode;
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** What any error is to a client. One that nobody expected says nothing of its inside. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof RequestRefused) {
+    return problem(error.code, error.message, error.code === 'starting' ? { 'retry-after': '1' } : {});
+  }
+  if (error instanceof OriginUnavailable) {
+    return problem(error.code, publicDetail(error), { 'retry-after': String(error.retryAfterSeconds) });
+  }
+  return problem('internal', 'The gateway could not answer; its log says why.');
+}
+
+export function problem(code: AnswerCode, detail: string, headers: Readonly<Record<string, string>> = {}): Problem {
+  const { status, title } = catalogue[code];
+  const type = `urn:ringfill:problem:${code}`;
+  return {
+    code,
+    status,
+    headers: { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store', ...headers },
+    body: JSON.stringify({ type, title, status, code, detail }),
+  };
+}
+
+/** The server's own words name accounts and hosts; those go to the log. */
+function publicDetail({ code }: OriginUnavailable): string {
+  switch (code) {
+    case 'origin-unreachable':
+      return 'The row is not cached and MySQL cannot be reached. Try again soon.';
+    case 'origin-timeout':
+      return 'The row is not cached and MySQL did not answer in time. Try again soon.';
+    case 'origin-overloaded':
+      return 'The row is not cached and too many reads wait for MySQL already. Try again soon.';
+    case 'origin-refused':
+    case 'origin-login-refused':
+      return 'The row is not cached and MySQL refused to read it. The operator has to mend this.';
+  }
+}

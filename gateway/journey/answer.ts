@@ -1,0 +1,74 @@
+/**
+ * What a request's journey ends with: what was found, and the story of how. The same words stand in `Cache-Status`, in
+ * the log, in the metrics and in the tests' titles.
+ */
+import type { OriginTrouble } from '../../shared/errors/errors.ts';
+import type { RowId } from '../../shared/key/row-id.ts';
+
+export interface Answer {
+  readonly found: Found;
+  readonly story: Story;
+}
+
+export type Found =
+  | {
+      readonly kind: 'row';
+      readonly body: Buffer;
+      /** The row's own id, where the client spelled it otherwise. */
+      readonly canonicalId?: RowId;
+    }
+  | { readonly kind: 'absent' };
+
+/** Which shard of which layer. */
+export interface Place {
+  readonly layer: number;
+  readonly shard: string;
+}
+
+export type Story =
+  /** A fresh entry. */
+  | { readonly outcome: 'hit'; readonly place: Place; readonly freshSeconds: number; readonly ageSeconds: number }
+  /** An entry past its TTL, because the origin cannot be asked. */
+  | {
+      readonly outcome: 'expired';
+      readonly place: Place;
+      readonly freshSeconds: number;
+      readonly ageSeconds: number;
+      readonly because: OriginTrouble;
+    }
+  /** Read from the origin and stored. */
+  | { readonly outcome: 'stored'; readonly place: Place; readonly fwd: ForwardReason }
+  /** Read from the origin by someone else, for us too. */
+  | { readonly outcome: 'collapsed'; readonly place: Place; readonly fwd: ForwardReason }
+  /** Read from the origin and not stored. */
+  | { readonly outcome: 'unstored'; readonly place?: Place; readonly fwd: ForwardReason; readonly because: Unstored };
+
+/** Why the origin was asked: RFC 9211, section 2.2. */
+export type ForwardReason =
+  /** Nothing under the key. */
+  | 'miss'
+  /** An entry past its TTL. */
+  | 'stale'
+  /** The client wanted the origin's own word. */
+  | 'request'
+  /** No shard can be used. */
+  | 'bypass';
+
+/** Every reason not to store what was read. */
+export type Unstored =
+  /** No shard of any layer answers. */
+  | 'no-shard'
+  /** Past `rowBytesMax`. */
+  | 'too-large'
+  /** The client's spelling is not the row's own: an entry under it would never hear of a change. */
+  | 'other-spelling'
+  /** "No such row" under a collation that has other spellings of this text. */
+  | 'absence-unprovable'
+  /** Another gateway filled meanwhile, or the lease ran out. */
+  | 'lease-lost'
+  /** Another gateway holds the lease and did not fill in time. */
+  | 'lease-busy'
+  /** The shard went away, or would not take the entry. */
+  | 'shard-refused'
+  /** The client asked for it: `Cache-Control: no-store`. */
+  | 'no-store';

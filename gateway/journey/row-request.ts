@@ -1,0 +1,24 @@
+import type { RowId } from '../../shared/key/row-id.ts';
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+
+/** One row that a client wants, and what it accepts. */
+export interface RowRequest {
+  readonly table: ExposedTable;
+  readonly id: RowId;
+  readonly cacheKey: string;
+  readonly terms: Terms;
+}
+
+/** What the request's `Cache-Control` asks for (RFC 9111, section 5.2.1). */
+export interface Terms {
+  /** `no-cache`: the origin's own word, read after this request came. */
+  readonly noCache: boolean;
+  /** `no-store`: keep nothing of the answer. */
+  readonly noStore: boolean;
+  /** `only-if-cached`: do not ask the origin. */
+  readonly onlyIfCached: boolean;
+  /** `max-age`: no entry older than this, in seconds. */
+  readonly maxAgeSeconds: number;
+}
+
+export const ANY_TERMS: Terms = { noCache: false, noStore: false, onlyIfCached: false, maxAgeSeconds: Infinity };

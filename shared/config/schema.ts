@@ -1,0 +1,215 @@
+/**
+ * The configuration: every setting with its bounds, default and unit. This table is the published JSON schema
+ * (ringfill.schema.json, by `npm run build`), what `ringfill check` prints, and the type of the code.
+ */
+import Type, { type Static } from 'typebox';
+import { LOG_LEVELS } from '../telemetry/log.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const seconds = (description: string, defaultValue: number, maximum = 31_536_000) =>
+  Type.Integer({ description: `${description} Seconds.`, default: defaultValue, minimum: 1, maximum });
+
+const SentinelGroup = Type.Object(
+  {
+    sentinel: Type.Object(
+      {
+        group: Type.String({ minLength: 1, description: 'The name that the Sentinels know the group by.' }),
+        sentinels: Type.Array(Type.String({ minLength: 1 }), {
+          minItems: 1,
+          description: 'host:port of each Sentinel.',
+        }),
+        username: Type.Optional(Type.String()),
+        password: Type.Optional(Type.String({ description: 'Of the Redis servers; write ${NAME} or ${file:/path}.' })),
+        db: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'Redis database number.' })),
+        sentinelPassword: Type.Optional(Type.String({ description: 'Of the Sentinels themselves.' })),
+      },
+      closed,
+    ),
+  },
+  { ...closed, description: 'A Redis that Sentinels watch over.' },
+);
+
+const ShardEndpoint = Type.Union(
+  [
+    Type.String({
+      pattern: '^(redis|rediss|unix)://',
+      description: 'redis://user:password@host:port/database; rediss:// for TLS (?ca=, ?cert=, ?key=); unix:///socket.',
+    }),
+    SentinelGroup,
+  ],
+  { description: 'Where this shard is: a URL, or a Sentinel group.' },
+);
+
+const Ring = Type.Object(
+  {
+    name: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$', description: 'Shown in Cache-Status, metrics and /-/ring.' }),
+    placement: Type.Optional(
+      Type.Union([Type.Literal('balanced'), Type.Literal('ketama')], {
+        default: 'balanced',
+        description:
+          'balanced: 8,000 points a shard, the busiest has at most 1.05 of its share. ' +
+          'ketama: as twemproxy places keys with hash: md5, distribution: ketama; name the shards as twemproxy does.',
+      }),
+    ),
+    shards: Type.Record(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,64}$' }), ShardEndpoint, {
+      ...closed,
+      minProperties: 1,
+      description: 'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
+    }),
+  },
+  closed,
+);
+
+/** What can be said for all tables under `defaults`, and for one under its name. */
+const TableSettings = {
+  ttlSeconds: seconds('How long a row is served without asking MySQL again.', 300),
+  softTtlSeconds: Type.Integer({
+    description: 'From this age on a row is read again in the background while it is served. Seconds; default: 80 % of ttlSeconds.',
+    minimum: 1,
+    maximum: 31_536_000,
+  }),
+  graceSeconds: Type.Integer({
+    description: 'How long past its TTL a row may still be served while MySQL cannot be reached. Seconds; 0: never.',
+    default: 3_600,
+    minimum: 0,
+    maximum: 31_536_000,
+  }),
+  negativeTtlSeconds: seconds('How long "no such row" is remembered.', 30),
+  ttlJitterPercent: Type.Integer({
+    description: 'Each TTL is shortened by up to this much, at random, so that rows cached together do not expire together. Percent.',
+    default: 10,
+    minimum: 0,
+    maximum: 90,
+  }),
+  rowBytesMax: Type.Integer({
+    description: 'A larger row is served and not stored. Bytes of JSON.',
+    default: 1_048_576,
+    minimum: 1_024,
+    maximum: 67_108_864,
+  }),
+  leaseWaitMs: Type.Integer({
+    description: 'How long to wait for another gateway that is filling the same row, before reading MySQL ourselves. Milliseconds.',
+    default: 500,
+    minimum: 0,
+    maximum: 10_000,
+  }),
+};
+
+/** The same for one table, none required; without defaults, or they would hide those under `defaults`. */
+const OwnTableSettings = Type.Partial(Type.Object(TableSettings)).properties;
+for (const setting of Object.values(OwnTableSettings)) Reflect.deleteProperty(setting, 'default');
+
+const names = (description: string) => Type.Array(Type.String({ minLength: 1 }), { description, uniqueItems: true });
+
+const Table = Type.Object(
+  {
+    key: Type.Optional(names('The columns that identify a row, in the order of the id. Default: the primary key.')),
+    columns: Type.Optional(
+      Type.Object(
+        {
+          allow: Type.Optional(names('Only these columns are read (key columns always are).')),
+          deny: Type.Optional(names('These columns are never read.')),
+        },
+        { ...closed, maxProperties: 1, description: 'Either allow or deny; default: every column.' },
+      ),
+    ),
+    ...OwnTableSettings,
+  },
+  closed,
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    $schema: Type.Optional(Type.String({ description: 'For editors.' })),
+    http: Type.Object(
+      {
+        host: Type.String({ default: '127.0.0.1', description: 'The address to listen on; loopback unless told otherwise.' }),
+        port: Type.Integer({ default: 8080, minimum: 0, maximum: 65_535, description: 'TCP port; 0: any free one.' }),
+      },
+      { ...closed, default: {}, description: 'Where applications reach the gateway.' },
+    ),
+    origin: Type.Object(
+      {
+        url: Type.String({
+          pattern: '^mysql://',
+          description:
+            'mysql://user:password@host:port of the primary. TLS as in MySQL’s own URLs: ?ssl-mode=VERIFY_IDENTITY&ssl-ca=/path. ' +
+            'A socket: ?socket=/path. Write the password as ${NAME} or ${file:/path}.',
+        }),
+        connections: Type.Integer({ default: 4, minimum: 1, maximum: 256, description: 'The most reads that run at once.' }),
+        timeoutMs: Type.Integer({
+          default: 2_000,
+          minimum: 50,
+          maximum: 60_000,
+          description: 'The longest that one read may take. Milliseconds.',
+        }),
+        waitingMax: Type.Integer({
+          default: 10_000,
+          minimum: 1,
+          maximum: 1_000_000,
+          description: 'The most rows that may wait for a connection; beyond it requests get 503 with Retry-After.',
+        }),
+        batchRowsMax: Type.Integer({
+          default: 256,
+          minimum: 1,
+          maximum: 10_000,
+          description: 'The most rows of one table in one SELECT.',
+        }),
+        schemaReloadSeconds: seconds('How often the tables’ columns are looked up again.', 60, 86_400),
+      },
+      { ...closed, description: 'The MySQL or MariaDB that the rows come from.' },
+    ),
+    shards: Type.Object(
+      {
+        timeoutMs: Type.Integer({
+          default: 250,
+          minimum: 5,
+          maximum: 10_000,
+          description: 'The longest that one Redis command may take before the next layer is asked. Milliseconds.',
+        }),
+        failuresToOpen: Type.Integer({
+          default: 3,
+          minimum: 1,
+          maximum: 1_000,
+          description: 'Late or failed commands in a row that take a shard out of use; a closed connection does at once.',
+        }),
+      },
+      { ...closed, default: {}, description: 'What holds for every Redis.' },
+    ),
+    rings: Type.Array(Ring, {
+      minItems: 1,
+      maxItems: 8,
+      description: 'In order: the primary ring, the first fallback, the second…',
+    }),
+    keyPrefix: Type.String({
+      default: '',
+      pattern: '^[A-Za-z0-9._:{}-]{0,64}$',
+      description: 'In front of every key, for a Redis that others use too.',
+    }),
+    defaults: Type.Object({ ...TableSettings, softTtlSeconds: Type.Optional(TableSettings.softTtlSeconds) }, {
+      ...closed,
+      default: {},
+      description: 'Settings of every table that does not say otherwise.',
+    }),
+    tables: Type.Record(Type.String({ pattern: '^[^.]+\\.[^.]+$' }), Table, {
+      ...closed,
+      minProperties: 1,
+      description: 'The exposed tables, as db.table. Nothing else can be read.',
+    }),
+    log: Type.Object(
+      {
+        level: Type.Union(
+          LOG_LEVELS.map((level) => Type.Literal(level)),
+          { default: 'info', description: 'debug also logs every request.' },
+        ),
+      },
+      { ...closed, default: {} },
+    ),
+  },
+  { ...closed, title: 'ringfill configuration' },
+);
+
+export type Config = Static<typeof ConfigSchema>;
+export type TableConfig = Config['tables'][string];
+export type RingConfig = Config['rings'][number];

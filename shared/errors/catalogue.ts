@@ -1,0 +1,54 @@
+/**
+ * Every error that leaves ringfill, by its stable code: what it means and what to do about it.
+ * docs/errors.md has one section a code, and a contract test holds the two together.
+ *
+ * `status` is the HTTP status where the error can be an answer; codes without one stop a command.
+ */
+export const catalogue = {
+  // The client's request: reject.
+  'bad-path': { status: 400, title: 'The path cannot be read' },
+  'bad-encoding': { status: 400, title: 'Broken percent-encoding' },
+  'bad-id': { status: 400, title: 'The id is not in its canonical spelling' },
+  'ids-missing': { status: 400, title: 'No ids given' },
+  'too-many-ids': { status: 400, title: 'Too many ids in one request' },
+  'unknown-parameter': { status: 400, title: 'Unknown query parameter' },
+  'repeated-parameter': { status: 400, title: 'A query parameter is given twice' },
+  'missing-parameter': { status: 400, title: 'A query parameter is missing' },
+  'bad-request': { status: 400, title: 'The request cannot be read' },
+  'table-not-exposed': { status: 404, title: 'This table is not exposed' },
+  'row-not-found': { status: 404, title: 'No such row' },
+  'route-not-found': { status: 404, title: 'Nothing here' },
+  'method-not-allowed': { status: 405, title: 'Method not allowed' },
+  'request-too-large': { status: 413, title: 'The request is too large' },
+  'uri-too-long': { status: 414, title: 'The URL is too long' },
+
+  // The servers behind us: retry later.
+  'origin-unreachable': { status: 503, title: 'MySQL cannot be reached' },
+  'origin-timeout': { status: 503, title: 'MySQL did not answer in time' },
+  'origin-overloaded': { status: 503, title: 'Too many reads are waiting for MySQL' },
+  'origin-refused': { status: 503, title: 'MySQL refused the read' },
+  'origin-login-refused': { status: 503, title: 'MySQL refused the login' },
+  'starting': { status: 503, title: 'The gateway is starting' },
+  'not-cached': { status: 504, title: 'Not in the cache, and only the cache was asked' },
+  'internal': { status: 500, title: 'A mistake in ringfill' },
+
+  // Set-up: stop, and say what to mend.
+  'config-unreadable': { title: 'The configuration file cannot be read' },
+  'config-invalid': { title: 'The configuration is not valid' },
+  'config-secret-missing': { title: 'A secret that the configuration names is not there' },
+  'keys-collide': { title: 'Two exposed tables could use the same cache key' },
+  'table-missing': { title: 'An exposed table does not exist' },
+  'table-not-granted': { title: 'MySQL does not let us read an exposed table' },
+  'table-unsupported': { title: 'An exposed table cannot be cached' },
+  'column-missing': { title: 'The configuration names a column that the table does not have' },
+  'key-unsuitable': { title: 'The columns named as key do not identify a row' },
+  'origin-unsupported': { title: 'This MySQL server cannot be the origin' },
+  'listen-failed': { title: 'The gateway cannot listen there' },
+} as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** The codes that can be an HTTP answer. */
+export type AnswerCode = {
+  [Code in ErrorCode]: (typeof catalogue)[Code] extends { readonly status: number } ? Code : never;
+}[ErrorCode];

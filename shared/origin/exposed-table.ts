@@ -1,0 +1,68 @@
+/**
+ * A table that clients may read: its name, its settings, and the schema as last read from the server.
+ */
+import type { Config } from '../config/schema.ts';
+import type { RowId } from '../key/row-id.ts';
+import { tableKeyPrefix } from '../key/cache-key.ts';
+import { parseTableName, type TableName } from './table-name.ts';
+import type { TableSchema } from './table-schema.ts';
+
+export interface TableSettings {
+  readonly ttlSeconds: number;
+  readonly softTtlSeconds: number;
+  readonly graceSeconds: number;
+  readonly negativeTtlSeconds: number;
+  readonly ttlJitterPercent: number;
+  readonly rowBytesMax: number;
+  readonly leaseWaitMs: number;
+}
+
+/** Of the TTL: rows that are read often are read again before they expire, so nobody waits for them. */
+const SOFT_TTL_SHARE = 0.8;
+
+export class ExposedTable {
+  /** `db.table`. */
+  readonly label: string;
+  readonly name: TableName;
+  readonly settings: TableSettings;
+  /** What its cache keys begin with. */
+  readonly keyPrefix: string;
+  #schema: TableSchema;
+
+  constructor(label: string, config: Config, schema: TableSchema) {
+    this.label = label;
+    this.name = parseTableName(label);
+    this.settings = settingsOf(label, config);
+    this.keyPrefix = tableKeyPrefix(config.keyPrefix, this.name.db, this.name.table);
+    this.#schema = schema;
+  }
+
+  get schema(): TableSchema {
+    return this.#schema;
+  }
+
+  /** The server's table has changed; from now on this is what is read and what entries must be shaped like. */
+  adopt(schema: TableSchema): void {
+    this.#schema = schema;
+  }
+
+  cacheKey(id: RowId): string {
+    return this.keyPrefix + id.segment;
+  }
+}
+
+function settingsOf(label: string, config: Config): TableSettings {
+  const own = config.tables[label] ?? {};
+  const ttlSeconds = own.ttlSeconds ?? config.defaults.ttlSeconds;
+  // A soft TTL from the defaults is meant for the defaults' TTL.
+  const soft = own.softTtlSeconds ?? (own.ttlSeconds === undefined ? config.defaults.softTtlSeconds : undefined);
+  return {
+    ttlSeconds,
+    softTtlSeconds: soft ?? Math.max(1, Math.round(ttlSeconds * SOFT_TTL_SHARE)),
+    graceSeconds: own.graceSeconds ?? config.defaults.graceSeconds,
+    negativeTtlSeconds: own.negativeTtlSeconds ?? config.defaults.negativeTtlSeconds,
+    ttlJitterPercent: own.ttlJitterPercent ?? config.defaults.ttlJitterPercent,
+    rowBytesMax: own.rowBytesMax ?? config.defaults.rowBytesMax,
+    leaseWaitMs: own.leaseWaitMs ?? config.defaults.leaseWaitMs,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * All exposed tables with their live schemas: read at start-up, and again from time to time or when a read shows that
+ * a table has changed. A table that cannot be read any more keeps its last schema; its reads then say why.
+ */
+import type { Config } from '../config/schema.ts';
+import { describeProblem, messageOf, type Problem, SetupError } from '../errors/errors.ts';
+import { collidingKeySpaces } from '../key/cache-key.ts';
+import type { Log } from '../telemetry/log.ts';
+import { ExposedTable } from './exposed-table.ts';
+import { type Queryable, readTableSchema } from './table-schema.ts';
+
+export class ExposedTables {
+  readonly #origin: Queryable;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #tables: ReadonlyMap<string, ExposedTable>;
+  readonly #reloads = new Map<ExposedTable, Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(origin: Queryable, config: Config, log: Log, tables: readonly ExposedTable[]) {
+    this.#origin = origin;
+    this.#config = config;
+    this.#log = log;
+    this.#tables = new Map(tables.map((table) => [table.label, table]));
+  }
+
+  /** Throws SetupError with everything that is wrong with any table; OriginUnavailable. */
+  static async load(origin: Queryable, config: Config, log: Log): Promise<ExposedTables> {
+    const tables: ExposedTable[] = [];
+    const problems: Problem[] = [];
+    for (const [label, tableConfig] of Object.entries(config.tables)) {
+      const outcome = await readTableSchema(origin, label, tableConfig);
+      if ('schema' in outcome) tables.push(new ExposedTable(label, config, outcome.schema));
+      else problems.push(...outcome.problems);
+    }
+    problems.push(
+      ...collidingKeySpaces(tables.map(({ label, keyPrefix, schema }) => ({ name: label, prefix: keyPrefix, key: schema.key }))),
+    );
+    const [first, ...rest] = problems;
+    if (first !== undefined) throw new SetupError([first, ...rest]);
+    return new ExposedTables(origin, config, log, tables);
+  }
+
+  find(db: string, table: string): ExposedTable | undefined {
+    return this.#tables.get(`${db}.${table}`);
+  }
+
+  all(): Iterable<ExposedTable> {
+    return this.#tables.values();
+  }
+
+  /** One reload a table at a time; whoever asks meanwhile waits for that one. */
+  reload(table: ExposedTable): Promise<void> {
+    const running = this.#reloads.get(table);
+    if (running !== undefined) return running;
+    const reload = this.#reload(table).finally(() => this.#reloads.delete(table));
+    this.#reloads.set(table, reload);
+    return reload;
+  }
+
+  reloadEvery(seconds: number): void {
+    this.#timer = setInterval(() => {
+      void (async () => {
+        for (const table of this.all()) await this.reload(table);
+      })();
+    }, seconds * 1000);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #reload(table: ExposedTable): Promise<void> {
+    try {
+      const outcome = await readTableSchema(this.#origin, table.label, this.#config.tables[table.label] ?? {});
+      if ('problems' in outcome) {
+        this.#log.error({ table: table.label, problems: outcome.problems.map(describeProblem) }, 'table unusable');
+      } else if (outcome.schema.shape !== table.schema.shape || outcome.schema.select !== table.schema.select) {
+        table.adopt(outcome.schema);
+        this.#log.info({ table: table.label, shape: outcome.schema.shape }, 'table changed');
+      } else {
+        // The same columns, but a key or an encoder's detail may differ.
+        table.adopt(outcome.schema);
+      }
+    } catch (error) {
+      this.#log.warn({ table: table.label, reason: messageOf(error) }, 'table not reloaded');
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The connections to MySQL: at most so many, each set up alike, each query under a deadline; and a breaker, so that
+ * requests do not each find out for themselves that the origin is gone.
+ *
+ * Callers bound how many queries they start (RowReader); the pool itself never queues more than its connections.
+ */
+import { type Connection, createConnection, createPool, type FieldPacket, type Pool, type PoolConnection } from 'mysql2/promise';
+import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
+import { Breaker, type BreakerState } from '../lifecycle/breaker.ts';
+import { withinDeadline } from '../lifecycle/deadline.ts';
+import { describeOrigin, mysqlOptions } from './mysql-url.ts';
+
+export interface OriginPoolOptions {
+  readonly url: string;
+  readonly connections: number;
+  /** The longest that one query may take, connecting included. */
+  readonly timeoutMs: number;
+  readonly onChange: (state: BreakerState, why: string) => void;
+}
+
+/** One result of the text protocol: every cell as the bytes that the server sent, NULL as null. */
+export interface TextResult {
+  readonly rows: readonly (readonly (Buffer | null)[])[];
+  readonly fields: readonly FieldPacket[];
+}
+
+const FAILURES_TO_OPEN = 3;
+
+/**
+ * What every session says first. UTC and an empty SQL mode make the text of a cell independent of the server's settings
+ * (PAD_CHAR_TO_FULL_LENGTH pads, NO_ZERO_DATE refuses to compare with 0000-00-00).
+ */
+const SESSION = "SET time_zone = '+00:00', sql_mode = '', autocommit = 1";
+
+export class OriginPool {
+  readonly address: string;
+  readonly #options: OriginPoolOptions;
+  readonly #pool: Pool;
+  readonly #breaker: Breaker;
+  readonly #setUp = new WeakSet<Connection>();
+
+  constructor(options: OriginPoolOptions) {
+    this.address = describeOrigin(options.url);
+    this.#options = options;
+    this.#pool = createPool({
+      ...driverOptions(options.url, options.timeoutMs),
+      connectionLimit: options.connections,
+      maxIdle: options.connections,
+      // Below the usual wait_timeout of servers and of what stands between.
+      idleTimeout: 60_000,
+      enableKeepAlive: true,
+      queueLimit: 0,
+    });
+    this.#breaker = new Breaker({
+      failuresToOpen: FAILURES_TO_OPEN,
+      probe: async () => void (await this.#run('SELECT 1')),
+      onChange: options.onChange,
+    });
+  }
+
+  get state(): BreakerState {
+    return this.#breaker.state;
+  }
+
+  /** Throws OriginUnavailable; what the server says of the statement itself comes as the driver's error. */
+  async query(sql: string): Promise<TextResult> {
+    if (this.#breaker.state === 'open') {
+      throw new OriginUnavailable('origin-unreachable', `MySQL at ${this.address} is out of use until it answers again.`);
+    }
+    try {
+      const result = await this.#run(sql);
+      this.#breaker.succeeded();
+      return result;
+    } catch (error) {
+      const trouble = this.#trouble(error);
+      if (trouble === undefined) {
+        this.#breaker.succeeded();
+        throw error;
+      }
+      this.#breaker.failed(trouble.message);
+      throw trouble;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#breaker.stop();
+    await this.#pool.end();
+  }
+
+  async #run(sql: string): Promise<TextResult> {
+    const { timeoutMs } = this.#options;
+    const started = performance.now();
+    const connection = await this.#acquire(timeoutMs);
+    try {
+      const leftMs = Math.max(1, timeoutMs - (performance.now() - started));
+      const [rows, fields] = await withinDeadline(
+        this.#queryOn(connection, sql),
+        leftMs,
+        () => new OriginUnavailable('origin-timeout', `MySQL at ${this.address} did not answer within ${timeoutMs} ms.`),
+      );
+      connection.release();
+      return { rows, fields };
+    } catch (error) {
+      // Whatever went wrong, a connection in an unknown state is worth less than a new one.
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  async #queryOn(connection: PoolConnection, sql: string): Promise<[(Buffer | null)[][], FieldPacket[]]> {
+    if (!this.#setUp.has(connection.connection)) {
+      await connection.query(SESSION);
+      this.#setUp.add(connection.connection);
+    }
+    const [rows, fields] = await connection.query({ sql, rowsAsArray: true, typeCast: false } as { sql: string });
+    return [rows as unknown as (Buffer | null)[][], fields];
+  }
+
+  async #acquire(timeoutMs: number): Promise<PoolConnection> {
+    const acquired = this.#pool.getConnection();
+    try {
+      return await withinDeadline(
+        acquired,
+        timeoutMs,
+        () => new OriginUnavailable('origin-timeout', `No connection to MySQL at ${this.address} within ${timeoutMs} ms.`),
+      );
+    } catch (error) {
+      // It may still come, late; then it goes back.
+      acquired.then(
+        (connection) => connection.release(),
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  /** The server cannot be used; nothing where it only refused the statement. */
+  #trouble(error: unknown): OriginUnavailable | undefined {
+    if (error instanceof OriginUnavailable) return error;
+    const code = codeOf(error) ?? '';
+    if (LOGIN_REFUSED.has(code)) {
+      return new OriginUnavailable('origin-login-refused', `MySQL at ${this.address}: ${messageOf(error)}.`, { cause: error });
+    }
+    if (UNREACHABLE.has(code) || (error instanceof Error && 'fatal' in error && error.fatal === true)) {
+      return new OriginUnavailable('origin-unreachable', `MySQL at ${this.address}: ${messageOf(error)}.`, { cause: error });
+    }
+    return undefined;
+  }
+}
+
+const LOGIN_REFUSED = new Set(['ER_ACCESS_DENIED_ERROR', 'ER_ACCESS_DENIED_NO_PASSWORD_ERROR', 'ER_ACCOUNT_HAS_BEEN_LOCKED']);
+
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EPIPE',
+  'PROTOCOL_CONNECTION_LOST',
+  'ER_SERVER_SHUTDOWN',
+  'ER_CON_COUNT_ERROR',
+  'ER_OPTION_PREVENTS_STATEMENT',
+]);
+
+/** What every connection of ours has in common, pooled or not. */
+export function driverOptions(url: string, timeoutMs: number) {
+  return {
+    ...mysqlOptions(url),
+    charset: 'utf8mb4',
+    connectTimeout: timeoutMs,
+    multipleStatements: false,
+    // No LOAD DATA LOCAL: a server could ask for any file of ours.
+    flags: ['-LOCAL_FILES'],
+  };
+}
+
+/** One connection of its own, for commands that look around and leave. */
+export async function connectOnce(url: string, timeoutMs: number): Promise<Connection> {
+  const connection = await createConnection(driverOptions(url, timeoutMs));
+  await connection.query(SESSION);
+  return connection;
+}

@@ -1,0 +1,216 @@
+/**
+ * Reads rows from the origin: one SELECT for all the misses that gather, never one a miss.
+ *
+ *     read(id) -> gathers by table
+ *                 |- nothing in flight for the table  -> at the end of this tick
+ *                 |- one in flight                    -> when it returns, with all that gathered meanwhile
+ *                 `- the one in flight is slow, or a whole batch waits -> on another connection
+ *
+ * What can go wrong: the queue is full (OriginUnavailable `origin-overloaded`, at once: an endless queue answers nobody);
+ * the server is gone or late; it refuses the statement; the table has changed (its schema is read again, once).
+ */
+import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
+import { sqlLiteral } from '../key/key-part.ts';
+import { parseRowId, type RowId, rowIdOfCells } from '../key/row-id.ts';
+import { CellMismatch } from '../row/row-json.ts';
+import type { ExposedTable } from './exposed-table.ts';
+import type { TextResult } from './origin-pool.ts';
+import { quoteName } from './table-name.ts';
+import type { Queryable, TableSchema } from './table-schema.ts';
+
+export type OriginRow =
+  /** `id` is made of the row's own key cells: it need not be the one that was asked for. */
+  | { readonly kind: 'row'; readonly id: RowId; readonly body: Buffer; readonly shape: string }
+  | { readonly kind: 'absent' };
+
+export interface RowReaderOptions {
+  readonly origin: Queryable;
+  /** The most SELECTs that run at once. */
+  readonly connections: number;
+  readonly batchRowsMax: number;
+  /** The most ids that may wait. */
+  readonly waitingMax: number;
+  /** Reads a table's schema again. */
+  readonly reload: (table: ExposedTable) => Promise<void>;
+  readonly onRead?: (table: ExposedTable, rowsAsked: number, seconds: number) => void;
+}
+
+/** A read in flight for longer than this is slow: what has gathered behind it goes ahead on another connection. */
+const GATHER_MS = 10;
+
+interface Asked {
+  readonly id: RowId;
+  readonly resolve: (row: OriginRow) => void;
+  readonly reject: (error: Error) => void;
+  readonly answer: Promise<OriginRow>;
+}
+
+interface Gathering {
+  asked: Map<string, Asked>;
+  inFlight: number;
+  flushAtEndOfTick: boolean;
+  slow: NodeJS.Timeout | undefined;
+}
+
+export class RowReader {
+  readonly #options: RowReaderOptions;
+  readonly #gathering = new Map<ExposedTable, Gathering>();
+  #waiting = 0;
+  #running = 0;
+
+  constructor(options: RowReaderOptions) {
+    this.#options = options;
+  }
+
+  /** How many ids wait for a connection. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The read begins after this call. Throws OriginUnavailable, RequestRefused (if the key's type has changed). */
+  read(table: ExposedTable, id: RowId): Promise<OriginRow> {
+    const gathering = this.#gatheringOf(table);
+    const same = gathering.asked.get(id.segment);
+    if (same !== undefined) return same.answer;
+    if (this.#waiting >= this.#options.waitingMax) {
+      const detail = `${this.#waiting} reads already wait for MySQL (origin.waitingMax).`;
+      return Promise.reject(new OriginUnavailable('origin-overloaded', detail));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<OriginRow>();
+    gathering.asked.set(id.segment, { id, resolve, reject, answer: promise });
+    this.#waiting += 1;
+    this.#schedule(table, gathering);
+    return promise;
+  }
+
+  #gatheringOf(table: ExposedTable): Gathering {
+    let gathering = this.#gathering.get(table);
+    if (gathering === undefined) {
+      gathering = { asked: new Map(), inFlight: 0, flushAtEndOfTick: false, slow: undefined };
+      this.#gathering.set(table, gathering);
+    }
+    return gathering;
+  }
+
+  #schedule(table: ExposedTable, gathering: Gathering): void {
+    if (gathering.inFlight === 0) {
+      if (gathering.flushAtEndOfTick) return;
+      gathering.flushAtEndOfTick = true;
+      setImmediate(() => {
+        gathering.flushAtEndOfTick = false;
+        this.#start(table, gathering);
+      });
+    } else if (gathering.asked.size >= this.#options.batchRowsMax) {
+      this.#start(table, gathering);
+    } else {
+      gathering.slow ??= setTimeout(() => {
+        gathering.slow = undefined;
+        this.#start(table, gathering);
+      }, GATHER_MS);
+    }
+  }
+
+  #start(table: ExposedTable, gathering: Gathering): void {
+    if (gathering.asked.size === 0 || this.#running >= this.#options.connections) return;
+    clearTimeout(gathering.slow);
+    gathering.slow = undefined;
+    const batch = [...gathering.asked.values()].slice(0, this.#options.batchRowsMax);
+    for (const { id } of batch) gathering.asked.delete(id.segment);
+    this.#waiting -= batch.length;
+    this.#running += 1;
+    gathering.inFlight += 1;
+    void this.#answer(table, batch).finally(() => {
+      this.#running -= 1;
+      gathering.inFlight -= 1;
+      this.#start(table, gathering);
+      for (const [other, itsGathering] of this.#gathering) this.#start(other, itsGathering);
+    });
+  }
+
+  /** Settles every read of the batch; never rejects. */
+  async #answer(table: ExposedTable, batch: readonly Asked[]): Promise<void> {
+    try {
+      const ids = batch.map((asked) => asked.id);
+      const found = await this.#readAgainIfChanged(table, ids);
+      for (const asked of batch) asked.resolve(found.get(asked.id.segment) ?? { kind: 'absent' });
+    } catch (error) {
+      if (error instanceof OriginUnavailable || batch.length === 1) {
+        for (const asked of batch) asked.reject(asRefusal(error));
+        return;
+      }
+      // One id that the server will not take must not fail its neighbours.
+      for (const asked of batch) await this.#answer(table, [asked]);
+    }
+  }
+
+  async #readAgainIfChanged(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+    try {
+      return await this.#readBatch(table, ids);
+    } catch (error) {
+      if (!(error instanceof CellMismatch) && codeOf(error) !== 'ER_BAD_FIELD_ERROR') throw error;
+      await this.#options.reload(table);
+      const reparsed = ids.map((id) => parseRowId(table.schema.key, id.segment));
+      return this.#readBatch(table, reparsed);
+    }
+  }
+
+  async #readBatch(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+    const { schema } = table;
+    const found = new Map<string, OriginRow>();
+    for (const row of await this.#select(table, schema, ids)) {
+      // The server found it under this id, however it spells it itself.
+      const askedAs = ids.length === 1 ? (ids[0] as RowId) : row.id;
+      found.set(askedAs.segment, row);
+    }
+    if (ids.length > 1 && schema.key.some(({ type }) => type.kind === 'text' && !type.bytewise)) {
+      // Not found by its bytes: absent, or known to the server under another spelling. Only a read of its own can tell.
+      for (const id of ids) {
+        if (found.has(id.segment)) continue;
+        const [row] = await this.#select(table, schema, [id]);
+        if (row !== undefined) found.set(id.segment, row);
+      }
+    }
+    return found;
+  }
+
+  async #select(table: ExposedTable, schema: TableSchema, ids: readonly RowId[]): Promise<(OriginRow & { kind: 'row' })[]> {
+    const started = performance.now();
+    const result = await this.#options.origin.query(`${schema.select} WHERE ${whereIds(schema, ids)}`);
+    this.#options.onRead?.(table, ids.length, (performance.now() - started) / 1000);
+    requireSameTypes(schema, result);
+    return result.rows.map((cells) => ({
+      kind: 'row',
+      id: rowIdOfCells(schema.key, schema.keyAt.map((at) => cells[at] as Buffer)),
+      body: schema.encoder.encode(cells),
+      shape: schema.shape,
+    }));
+  }
+}
+
+/** Nothing of a client's is in here but literals, made of digits and hex. */
+export function whereIds(schema: TableSchema, ids: readonly RowId[]): string {
+  const literal = (id: RowId, part: number) => sqlLiteral((schema.key[part] as (typeof schema.key)[number]).type, id.parts[part] as string);
+  const [first, ...more] = schema.key;
+  if (first !== undefined && more.length === 0) {
+    return `${quoteName(first.column)} IN (${ids.map((id) => literal(id, 0)).join(', ')})`;
+  }
+  // Of equalities, not of row constructors: MariaDB uses no index range for (a, b) IN ((1, 2), …).
+  return ids
+    .map((id) => `(${schema.key.map((part, index) => `${quoteName(part.column)} = ${literal(id, index)}`).join(' AND ')})`)
+    .join(' OR ');
+}
+
+/** The types of a schema's result, as first seen: an ALTER TABLE shows in the very next result. */
+const resultTypes = new WeakMap<TableSchema, string>();
+
+function requireSameTypes(schema: TableSchema, { fields }: TextResult): void {
+  const types = fields.map(({ columnType, characterSet, decimals, flags }) => `${columnType}/${characterSet}/${decimals}/${flags}`).join();
+  const known = resultTypes.get(schema);
+  if (known === undefined) resultTypes.set(schema, types);
+  else if (known !== types) throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
+}
+
+function asRefusal(error: unknown): Error {
+  if (error instanceof Error && codeOf(error)?.startsWith('ER_') !== true) return error;
+  return new OriginUnavailable('origin-refused', `MySQL refused the read: ${messageOf(error)}.`, { cause: error });
+}

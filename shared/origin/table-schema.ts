@@ -1,0 +1,223 @@
+/**
+ * What the live server says of an exposed table, met with what the configuration says: the exposed columns, the key,
+ * and the SELECT that reads them. Whatever cannot be cached is refused here, in words, at start-up.
+ */
+import { createHash } from 'node:crypto';
+import type { TableConfig } from '../config/schema.ts';
+import { codeOf, messageOf, OriginUnavailable, type Problem } from '../errors/errors.ts';
+import type { KeyPart } from '../key/key-part.ts';
+import { SHAPE_LENGTH } from '../entry/entry.ts';
+import { ENCODER_VERSION, RowEncoder, selectExpression } from '../row/row-json.ts';
+import type { Column } from './column.ts';
+import { keyPartType } from './key-type.ts';
+import type { TextResult } from './origin-pool.ts';
+import { formatTableName, parseTableName, quoteTable, quoteText, type TableName } from './table-name.ts';
+
+export interface TableSchema {
+  readonly name: TableName;
+  /** The exposed columns, in the table's order. */
+  readonly columns: readonly Column[];
+  readonly key: readonly KeyPart[];
+  /** Where the key columns stand in `columns`, in key order; a key column that is not exposed is selected after them. */
+  readonly keyAt: readonly number[];
+  /** `SELECT … FROM …`, without WHERE. */
+  readonly select: string;
+  readonly encoder: RowEncoder;
+  /** A hash of the exposed columns and the encoder's version: entries of another shape are not used. */
+  readonly shape: string;
+}
+
+/** What the lookups need of a pool or of a single connection. */
+export interface Queryable {
+  query(sql: string): Promise<TextResult>;
+}
+
+export type SchemaOutcome = { readonly schema: TableSchema } | { readonly problems: readonly Problem[] };
+
+/** Throws OriginUnavailable; all that is wrong with the table or its configuration comes back as problems. */
+export async function readTableSchema(origin: Queryable, exposed: string, config: TableConfig): Promise<SchemaOutcome> {
+  const name = parseTableName(exposed);
+  const where = `tables.${exposed}`;
+  try {
+    // Says whether it exists and may be read, which information_schema does not tell apart.
+    await origin.query(`SELECT 1 FROM ${quoteTable(name)} LIMIT 0`);
+  } catch (error) {
+    if (error instanceof OriginUnavailable || codeOf(error) === undefined) throw error;
+    // Grants may cover some columns only, so this one is not final.
+    if (codeOf(error) !== 'ER_COLUMNACCESS_DENIED_ERROR') return { problems: [unreadable(error, name, where)] };
+  }
+  const table = await readKind(origin, name);
+  if (table === undefined) return { problems: [{ code: 'table-missing', where, message: 'the server does not list it' }] };
+  if (table.type !== 'BASE TABLE' || table.engine !== 'InnoDB') {
+    const what = table.type === 'BASE TABLE' ? `a ${table.engine} table` : table.type.toLowerCase();
+    const message = `is ${what}; only InnoDB tables can be cached, for only their reads can be proved`;
+    return { problems: [{ code: 'table-unsupported', where, message, mend: `expose the InnoDB tables behind it` }] };
+  }
+  const columns = await readColumns(origin, name);
+  const uniqueKeys = await readUniqueKeys(origin, name, columns);
+  return composeSchema(name, columns, uniqueKeys, config, where);
+}
+
+/** Pure: what was found and what was configured -> the schema, or what is wrong. */
+export function composeSchema(
+  name: TableName,
+  all: readonly Column[],
+  uniqueKeys: readonly (readonly string[])[],
+  config: TableConfig,
+  where: string,
+): SchemaOutcome {
+  const problems: Problem[] = [];
+  const byName = new Map(all.map((column) => [column.name, column]));
+  for (const [list, named] of [['key', config.key], ['columns.allow', config.columns?.allow], ['columns.deny', config.columns?.deny]] as const) {
+    for (const column of named ?? []) {
+      if (byName.has(column)) continue;
+      const message = `there is no column ${column}; there are ${[...byName.keys()].join(', ')}`;
+      problems.push({ code: 'column-missing', where: `${where}.${list}`, message });
+    }
+  }
+  if (problems.length > 0) return { problems };
+
+  const keyNames = config.key ?? uniqueKeys[0];
+  const found = uniqueKeys.map((columns) => `[${columns.join(', ')}]`).join(' or ');
+  if (keyNames === undefined) {
+    const message = 'has no primary or unique key over columns that are never NULL';
+    return { problems: [{ code: 'key-unsuitable', where, message, mend: `ALTER TABLE ${quoteTable(name)} ADD PRIMARY KEY (…)` }] };
+  }
+  if (!uniqueKeys.some((unique) => unique.length === keyNames.length && unique.every((column) => keyNames.includes(column)))) {
+    const message = `(${keyNames.join(', ')}) is not a primary or unique key over columns that are never NULL`;
+    const mend = found === '' ? `ALTER TABLE ${quoteTable(name)} ADD UNIQUE KEY (${keyNames.join(', ')})` : `key: ${found}`;
+    return { problems: [{ code: 'key-unsuitable', where: `${where}.key`, message, mend }] };
+  }
+  const key: KeyPart[] = [];
+  for (const column of keyNames) {
+    const definition = byName.get(column) as Column;
+    const type = keyPartType(definition);
+    if (type === undefined) {
+      const message = `a ${definition.dataType} cannot be part of a key: equal values can have different texts`;
+      problems.push({ code: 'key-unsuitable', where: `${where}.key`, message });
+    } else {
+      key.push({ column, type });
+    }
+  }
+  if (problems.length > 0) return { problems };
+
+  const { allow, deny } = config.columns ?? {};
+  const columns = all.filter((column) => (allow?.includes(column.name) ?? true) && !(deny?.includes(column.name) ?? false));
+  if (columns.length === 0) {
+    return { problems: [{ code: 'config-invalid', where: `${where}.columns`, message: 'leaves no column to read' }] };
+  }
+  const hiddenKeys = keyNames.filter((column) => !columns.some((exposed) => exposed.name === column));
+  const selected = [...columns, ...hiddenKeys.map((column) => byName.get(column) as Column)];
+  return {
+    schema: {
+      name,
+      columns,
+      key,
+      keyAt: keyNames.map((column) => selected.findIndex((candidate) => candidate.name === column)),
+      select: `SELECT ${selected.map(selectExpression).join(', ')} FROM ${quoteTable(name)}`,
+      encoder: new RowEncoder(columns),
+      shape: shapeOf(columns, key),
+    },
+  };
+}
+
+function shapeOf(columns: readonly Column[], key: readonly KeyPart[]): string {
+  const described = columns.map(({ name, columnType, charset, json }) => [name, columnType, charset, json]);
+  return createHash('sha256')
+    .update(JSON.stringify([ENCODER_VERSION, described, key.map((part) => part.column)]))
+    .digest('base64url')
+    .slice(0, SHAPE_LENGTH);
+}
+
+function unreadable(error: unknown, name: TableName, where: string): Problem {
+  const shown = formatTableName(name);
+  switch (codeOf(error)) {
+    case 'ER_NO_SUCH_TABLE':
+    case 'ER_BAD_DB_ERROR':
+      return { code: 'table-missing', where, message: messageOf(error), mend: `take ${shown} out of tables, or correct its name` };
+    case 'ER_TABLEACCESS_DENIED_ERROR':
+    case 'ER_DBACCESS_DENIED_ERROR':
+      return {
+        code: 'table-not-granted',
+        where,
+        message: messageOf(error),
+        mend: `GRANT SELECT ON ${quoteTable(name)} TO the account in origin.url`,
+      };
+    default:
+      return { code: 'table-unsupported', where, message: messageOf(error) };
+  }
+}
+
+async function readKind(origin: Queryable, { db, table }: TableName): Promise<{ type: string; engine: string } | undefined> {
+  const { rows } = await origin.query(
+    `SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
+  );
+  const row = rows[0];
+  return row === undefined ? undefined : { type: text(row[0]), engine: text(row[1]) };
+}
+
+async function readColumns(origin: Queryable, name: TableName): Promise<Column[]> {
+  const checkedJson = await readCheckedJson(origin, name);
+  const { rows } = await origin.query(
+    'SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME,' +
+      ' CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION FROM information_schema.COLUMNS' +
+      ` WHERE TABLE_SCHEMA = ${quoteText(name.db)} AND TABLE_NAME = ${quoteText(name.table)} ORDER BY ORDINAL_POSITION`,
+  );
+  return rows.map((row) => ({
+    name: text(row[0]),
+    dataType: text(row[1]).toLowerCase(),
+    columnType: text(row[2]),
+    nullable: text(row[3]) === 'YES',
+    charset: textOrNull(row[4]),
+    collation: textOrNull(row[5]),
+    lengthMax: numberOrNull(row[6]),
+    precision: numberOrNull(row[7]),
+    scale: numberOrNull(row[8]),
+    fraction: numberOrNull(row[9]),
+    json: text(row[1]).toLowerCase() === 'json' || checkedJson.has(text(row[0])),
+  }));
+}
+
+/** MariaDB's JSON is a LONGTEXT with `CHECK (json_valid(column))`; its CHECK_CONSTRAINTS names the table, MySQL's does not. */
+async function readCheckedJson(origin: Queryable, { db, table }: TableName): Promise<ReadonlySet<string>> {
+  const { rows: version } = await origin.query('SELECT VERSION()');
+  if (!text(version[0]?.[0]).includes('MariaDB')) return new Set();
+  const { rows } = await origin.query(
+    'SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS' +
+      ` WHERE CONSTRAINT_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
+  );
+  const clauses = rows.map((row) => /^json_valid\(`(.*)`\)$/.exec(text(row[0]))?.[1]);
+  return new Set(clauses.flatMap((column) => (column === undefined ? [] : [column.replaceAll('``', '`')])));
+}
+
+/** The primary key first; only keys over whole columns that are never NULL. */
+async function readUniqueKeys(origin: Queryable, name: TableName, columns: readonly Column[]): Promise<string[][]> {
+  const { rows } = await origin.query(
+    'SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS' +
+      ` WHERE TABLE_SCHEMA = ${quoteText(name.db)} AND TABLE_NAME = ${quoteText(name.table)} AND NON_UNIQUE = 0` +
+      " ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX",
+  );
+  const keys = new Map<string, { column: string; whole: boolean }[]>();
+  for (const row of rows) {
+    const index = text(row[0]);
+    const parts = keys.get(index) ?? [];
+    parts.push({ column: text(row[1]), whole: row[2] === null });
+    keys.set(index, parts);
+  }
+  const neverNull = new Set(columns.filter((column) => !column.nullable).map((column) => column.name));
+  return [...keys.values()]
+    .filter((parts) => parts.every((part) => part.whole && neverNull.has(part.column)))
+    .map((parts) => parts.map((part) => part.column));
+}
+
+function text(cell: Buffer | null | undefined): string {
+  return cell?.toString('utf8') ?? '';
+}
+
+function textOrNull(cell: Buffer | null | undefined): string | null {
+  return cell?.toString('utf8') ?? null;
+}
+
+function numberOrNull(cell: Buffer | null | undefined): number | null {
+  return cell ? Number(cell.toString('latin1')) : null;
+}

@@ -1,0 +1,152 @@
+/**
+ * Rows as JSON: DESIGN.md's rules, in one place for fills, changes and snapshots, so that the same row gives the same
+ * bytes whichever way it came.
+ *
+ * What arrives: cells as the text protocol sends them, in UTC and utf8mb4. What leaves: one JSON object, in column order.
+ *
+ * | type                                   | JSON                                              |
+ * |----------------------------------------|---------------------------------------------------|
+ * | TINYINT … INT, YEAR, BIT to 32 bits    | number                                            |
+ * | BIGINT, DECIMAL, BIT past 32 bits      | string, exact                                     |
+ * | FLOAT, DOUBLE                          | the shortest number that reads back the same      |
+ * | DATE, TIME, DATETIME, TIMESTAMP        | string as MySQL writes it; TIMESTAMP in UTC       |
+ * | CHAR, TEXT, ENUM, SET, UUID, INET      | string                                            |
+ * | BINARY, BLOB                           | base64                                            |
+ * | JSON                                   | embedded, without insignificant white space       |
+ * | geometry                               | base64 of the WKB                                 |
+ * | NULL                                   | null                                              |
+ */
+import { withoutLeadingZeros } from '../key/key-part.ts';
+import type { Column } from '../origin/column.ts';
+import { quoteName } from '../origin/table-name.ts';
+import { minifyJson } from './minify-json.ts';
+
+/** Raise it when the same row would give other bytes: entries of the old encoder are then no longer used. */
+export const ENCODER_VERSION = 1;
+
+type CellEncoder = (cell: Buffer) => string;
+
+/** A cell that cannot be of the type we know: the table has changed under us. */
+export class CellMismatch extends Error {
+  constructor(column: string, dataType: string) {
+    super(`column ${column} does not hold a ${dataType} any more`);
+    this.name = 'CellMismatch';
+  }
+}
+
+export class RowEncoder {
+  readonly #members: readonly { readonly head: string; readonly encode: CellEncoder }[];
+
+  constructor(columns: readonly Column[]) {
+    this.#members = columns.map((column, index) => ({
+      head: `${index === 0 ? '' : ','}${JSON.stringify(column.name)}:`,
+      encode: cellEncoder(column),
+    }));
+  }
+
+  /** @param cells one a column, in order. Throws CellMismatch. */
+  encode(cells: readonly (Buffer | null)[]): Buffer {
+    let json = '{';
+    for (const [index, member] of this.#members.entries()) {
+      const cell = cells[index];
+      json += member.head;
+      json += cell === null || cell === undefined ? 'null' : member.encode(cell);
+    }
+    return Buffer.from(`${json}}`, 'utf8');
+  }
+}
+
+/** How to select a column so that its text is exact. */
+export function selectExpression(column: Column): string {
+  // The text protocol rounds FLOAT to six digits (16777216 reads 16777200); as a double it is exact.
+  return column.dataType === 'float' ? `${quoteName(column.name)} + 0e0` : quoteName(column.name);
+}
+
+function cellEncoder(column: Column): CellEncoder {
+  const mismatch = () => new CellMismatch(column.name, column.dataType);
+  if (column.json) return jsonCell;
+  switch (column.dataType) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'year':
+      return (cell) => integerText(cell, mismatch);
+    case 'bigint':
+      return (cell) => `"${integerText(cell, mismatch)}"`;
+    case 'decimal':
+      return (cell) => `"${decimalText(cell, mismatch)}"`;
+    case 'float':
+      return (cell) => numberText(shortestFloat(floatingPoint(cell, mismatch)));
+    case 'double':
+      return (cell) => numberText(floatingPoint(cell, mismatch));
+    case 'bit':
+      return (column.precision ?? 1) > 32 ? (cell) => `"${bits(cell)}"` : (cell) => bits(cell).toString();
+    case 'geometry':
+    case 'point':
+    case 'linestring':
+    case 'polygon':
+    case 'multipoint':
+    case 'multilinestring':
+    case 'multipolygon':
+    case 'geometrycollection':
+    case 'geomcollection':
+      // MySQL's own format: four bytes of SRID, then the WKB (MySQL manual, "Internal Geometry Storage Format").
+      return (cell) => `"${cell.toString('base64', 4)}"`;
+    case 'date':
+    case 'time':
+    case 'datetime':
+    case 'timestamp':
+    case 'uuid':
+    case 'inet4':
+    case 'inet6':
+      return (cell) => JSON.stringify(cell.toString('latin1'));
+    default:
+      // Text has a character set; all else is bytes.
+      return column.charset === null || column.charset === 'binary'
+        ? (cell) => `"${cell.toString('base64')}"`
+        : (cell) => JSON.stringify(cell.toString('utf8'));
+  }
+}
+
+function integerText(cell: Buffer, mismatch: () => Error): string {
+  const text = cell.toString('latin1');
+  if (!/^-?[0-9]+$/.test(text)) throw mismatch();
+  return withoutLeadingZeros(text);
+}
+
+function decimalText(cell: Buffer, mismatch: () => Error): string {
+  const text = cell.toString('latin1');
+  if (!/^-?[0-9]+(?:\.[0-9]+)?$/.test(text)) throw mismatch();
+  return withoutLeadingZeros(text);
+}
+
+function floatingPoint(cell: Buffer, mismatch: () => Error): number {
+  const value = Number(cell.toString('latin1'));
+  if (!Number.isFinite(value) || cell.length === 0) throw mismatch();
+  return value;
+}
+
+/** JSON.stringify writes -0 as 0, which does not read back the same. */
+function numberText(value: number): string {
+  return Object.is(value, -0) ? '-0' : JSON.stringify(value);
+}
+
+/** The double with the fewest digits that is the same single-precision number; nine digits always suffice (IEEE 754). */
+export function shortestFloat(value: number): number {
+  for (let digits = 1; digits < 9; digits += 1) {
+    const candidate = Number(value.toPrecision(digits));
+    if (Math.fround(candidate) === Math.fround(value)) return candidate;
+  }
+  return Number(value.toPrecision(9));
+}
+
+function bits(cell: Buffer): bigint {
+  return cell.length === 0 ? 0n : BigInt(`0x${cell.toString('hex')}`);
+}
+
+/** MariaDB lets a session switch the check off, so a JSON column can hold what is not JSON: then it is a text. */
+function jsonCell(cell: Buffer): string {
+  const text = cell.toString('utf8');
+  return minifyJson(text) ?? JSON.stringify(text);
+}

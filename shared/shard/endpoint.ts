@@ -1,0 +1,108 @@
+/**
+ * Where a shard's Redis is: a URL, or a group of Sentinels that knows.
+ *
+ *     redis://user:password@host:6379/0        rediss://… for TLS, with ?ca= &cert= &key= &servername=
+ *     unix:///run/redis.sock?db=0
+ *     {sentinel: {group: shard1, sentinels: ["10.0.0.1:26379", …]}}
+ */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import type { RedisOptions } from 'ioredis';
+
+export interface SentinelEndpoint {
+  readonly sentinel: {
+    /** The name that the Sentinels know the group by. */
+    readonly group: string;
+    /** `host:port` of each. */
+    readonly sentinels: readonly string[];
+    readonly username?: string | undefined;
+    readonly password?: string | undefined;
+    readonly db?: number | undefined;
+    readonly sentinelPassword?: string | undefined;
+  };
+}
+
+export type Endpoint = string | SentinelEndpoint;
+
+const REDIS_PORT = 6379;
+const SENTINEL_PORT = 26379;
+
+/** Throws an Error in an operator's words; it never quotes the URL, which may hold a password. */
+export function redisOptions(endpoint: Endpoint): RedisOptions {
+  if (typeof endpoint !== 'string') return sentinelOptions(endpoint);
+  let url: URL;
+  try {
+    url = new URL(endpoint);
+  } catch {
+    throw new Error('not a URL; write redis://host:port/database');
+  }
+  const login = {
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+  };
+  switch (url.protocol) {
+    case 'redis:':
+    case 'rediss:':
+      return {
+        ...login,
+        host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+        port: url.port === '' ? REDIS_PORT : Number(url.port),
+        db: databaseNumber(url.pathname.replace(/^\//, '')),
+        ...(url.protocol === 'rediss:' ? { tls: tlsOptions(url) } : {}),
+      };
+    case 'unix:':
+      return { ...login, path: decodeURIComponent(url.pathname), db: databaseNumber(url.searchParams.get('db') ?? '') };
+    default:
+      throw new Error(`${url.protocol} is not a way to reach Redis; write redis://, rediss:// or unix://`);
+  }
+}
+
+/** What to call it in a message: host and port, without login. */
+export function describeEndpoint(endpoint: Endpoint): string {
+  if (typeof endpoint !== 'string') return `${endpoint.sentinel.group} (by ${endpoint.sentinel.sentinels.join(', ')})`;
+  const options = redisOptions(endpoint);
+  return options.path ?? `${options.host}:${options.port}`;
+}
+
+function sentinelOptions({ sentinel }: SentinelEndpoint): RedisOptions {
+  return {
+    name: sentinel.group,
+    sentinels: sentinel.sentinels.map((address) => {
+      const colon = address.lastIndexOf(':');
+      if (colon === -1) return { host: address, port: SENTINEL_PORT };
+      return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+    }),
+    db: sentinel.db ?? 0,
+    sentinelRetryStrategy: () => null,
+    ...(sentinel.username === undefined ? {} : { username: sentinel.username }),
+    ...(sentinel.password === undefined ? {} : { password: sentinel.password }),
+    ...(sentinel.sentinelPassword === undefined ? {} : { sentinelPassword: sentinel.sentinelPassword }),
+  };
+}
+
+function databaseNumber(text: string): number {
+  if (text === '') return 0;
+  if (!/^[0-9]{1,5}$/.test(text)) throw new Error(`${JSON.stringify(text)} is not a Redis database number`);
+  return Number(text);
+}
+
+function tlsOptions(url: URL): ConnectionOptions {
+  const servername = url.searchParams.get('servername') ?? url.hostname;
+  // A name is checked against the certificate; an address cannot be asked for by SNI (RFC 6066, section 3).
+  const options: ConnectionOptions = isIP(servername) === 0 ? { servername } : {};
+  for (const [parameter, value] of url.searchParams) {
+    switch (parameter) {
+      case 'ca':
+      case 'cert':
+      case 'key':
+        options[parameter] = readFileSync(value);
+        break;
+      case 'servername':
+        break;
+      default:
+        throw new Error(`?${parameter}= is not known; rediss:// takes ca, cert, key and servername`);
+    }
+  }
+  return options;
+}

@@ -1,0 +1,41 @@
+/** The scripts that run on a shard, and their types. PROTOCOL.md says what they must keep; each .lua file, how. */
+import { readFileSync } from 'node:fs';
+import type { Redis, Result } from 'ioredis';
+
+type Bytes = string | Buffer;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    leaseUnsyncedBuffer(
+      entryKey: string,
+      leaseKey: string,
+      token: string,
+      shape: string,
+      nowMs: number,
+      leaseTtlMs: number,
+      refresh: '0' | '1',
+    ): Result<[Buffer, Buffer?], Context>;
+    fillUnsynced(
+      entryKey: string,
+      leaseKey: string,
+      token: string,
+      entry: Bytes,
+      ttlMs: number,
+    ): Result<'lost' | 'stored', Context>;
+    releaseLease(leaseKey: string, token: string): Result<'released', Context>;
+  }
+}
+
+function source(file: string): string {
+  return readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8');
+}
+
+const SCRIPTS = {
+  leaseUnsynced: { numberOfKeys: 2, lua: source('lease-unsynced.lua') },
+  fillUnsynced: { numberOfKeys: 2, lua: source('fill-unsynced.lua') },
+  releaseLease: { numberOfKeys: 1, lua: source('release-lease.lua') },
+};
+
+export function defineScripts(redis: Redis): void {
+  for (const [name, definition] of Object.entries(SCRIPTS)) redis.defineCommand(name, definition);
+}
