@@ -2,6 +2,7 @@
 /** `ringfill <command>`: the words and options of each command are here, what it does is in commands/. */
 import { Command } from 'commander';
 import { SetupError } from '../shared/errors/errors.ts';
+import { checkCommand } from './commands/check.ts';
 import { gatewayCommand } from './commands/gateway.ts';
 import { demoCommand } from './commands/demo.ts';
 import { packageVersion } from './package-version.ts';
@@ -10,6 +11,7 @@ const program = new Command('ringfill')
   .description('A read-through cache gateway for MySQL rows: GET /db/table/id, from the Redis shard that owns the row.')
   .version(packageVersion())
   .showHelpAfterError('(ringfill --help lists the commands)')
+  .addCommand(checkCommand())
   .addCommand(gatewayCommand())
   .addCommand(demoCommand());
 

@@ -80,7 +80,8 @@ function isRowPath(url: string): boolean {
 
 function send(reply: FastifyReply, { status, headers, body, code }: Problem, telemetry: GatewayTelemetry): void {
   telemetry.failed(code);
-  void reply.code(status).headers(headers).send(body);
+  // As bytes: to a string Fastify would add a charset that the media type does not have.
+  void reply.code(status).headers(headers).send(Buffer.from(body));
 }
 
 /** Fastify's own errors carry a status; ours are told apart by class. */

@@ -110,7 +110,7 @@ function sendRow(request: FastifyRequest, reply: FastifyReply, { table, cacheKey
   if ('ageSeconds' in story) reply.header('age', String(story.ageSeconds));
   if (found.kind === 'absent') {
     const { status, headers, body } = problem('row-not-found', 'There is no row with this id.');
-    return reply.code(status).headers(headers).send(body);
+    return reply.code(status).headers(headers).send(Buffer.from(body));
   }
   if (found.canonicalId !== undefined) {
     const { db, table: name } = table.name;

@@ -1,33 +1,58 @@
 /**
  * Secrets from the environment and from files: `${NAME}`, `${NAME:-default}`, `${file:/run/secrets/name}`; `$${` is a
  * literal `${`. Done on the parsed values, so a secret can hold any character and never changes the file's structure.
+ *
+ * For the same reason a reference in the login of a URL, `mysql://${USER}:${PASSWORD}@host`, is percent-encoded: whoever
+ * sets the variable writes the password as it is, `@` and `/` included. One reference for the user, one for the password.
  */
 import { readFileSync } from 'node:fs';
-import { messageOf, type Problem } from '../errors/errors.ts';
+import { messageOf } from '../errors/errors.ts';
 
 const REFERENCE = /\$(\$\{)|\$\{([^}]*)\}/g;
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
 
-/** Returns a copy with every reference replaced; what cannot be replaced is added to `problems`. */
-export function interpolate(value: unknown, env: NodeJS.ProcessEnv, problems: Problem[], where = ''): unknown {
+/** @param path the names and indices that lead to the value with the reference. */
+export type OnMissing = (path: readonly string[], message: string) => void;
+
+/** Returns a copy with every reference replaced; what cannot be replaced is told to `onMissing`, and left empty. */
+export function interpolate(
+  value: unknown,
+  env: NodeJS.ProcessEnv,
+  onMissing: OnMissing,
+  path: readonly string[] = [],
+): unknown {
   if (typeof value === 'string') {
-    return value.replace(REFERENCE, (whole, escaped: string | undefined, reference: string) => {
+    const login = loginOf(value);
+    return value.replace(REFERENCE, (whole, escaped: string | undefined, reference: string, offset: number) => {
       if (escaped !== undefined) return '${';
       try {
-        return resolve(reference, env);
+        const text = resolve(reference, env);
+        return offset >= login.start && offset < login.end ? encodeURIComponent(text) : text;
       } catch (error) {
-        problems.push({ code: 'config-secret-missing', where, message: `${whole}: ${messageOf(error)}` });
+        onMissing(path, `${whole}: ${messageOf(error)}`);
         return '';
       }
     });
   }
-  if (Array.isArray(value)) return value.map((item, index) => interpolate(item, env, problems, join(where, index)));
+  if (Array.isArray(value)) {
+    return value.map((item, index) => interpolate(item, env, onMissing, [...path, String(index)]));
+  }
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(
-      Object.entries(value).map(([name, item]) => [name, interpolate(item, env, problems, join(where, name))]),
+      Object.entries(value).map(([name, item]) => [name, interpolate(item, env, onMissing, [...path, name])]),
     );
   }
   return value;
+}
+
+/** Where `user:password` stands in a URL; nowhere in other texts. */
+function loginOf(text: string): { start: number; end: number } {
+  // A reference may itself hold a slash: ${file:/run/secrets/name}.
+  const plain = text.replace(REFERENCE, (whole) => 'x'.repeat(whole.length));
+  const match = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#]*)@/i.exec(plain);
+  if (match === null) return { start: 0, end: 0 };
+  const [, scheme = '', login = ''] = match;
+  return { start: scheme.length, end: scheme.length + login.length };
 }
 
 function resolve(reference: string, env: NodeJS.ProcessEnv): string {
@@ -41,8 +66,4 @@ function resolve(reference: string, env: NodeJS.ProcessEnv): string {
   const value = env[name as string] ?? fallback;
   if (value === undefined) throw new Error(`the environment variable ${name} is not set`);
   return value;
-}
-
-function join(where: string, name: string | number): string {
-  return where === '' ? String(name) : `${where}.${name}`;
 }

@@ -1,13 +1,26 @@
 /**
  * One YAML file -> the configuration, or every problem in it at once, each with its line and what would be right.
+ *
+ * No message quotes a value or a line of the file: passwords stand there.
  */
 import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
-import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
-import { messageOf, type Problem, SetupError } from '../errors/errors.ts';
+import { type Document, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { codeOf, messageOf, type Problem, SetupError } from '../errors/errors.ts';
+import { mysqlOptions } from '../origin/mysql-url.ts';
+import { redisOptions } from '../shard/endpoint.ts';
 import { interpolate } from './interpolate.ts';
 import { type Config, ConfigSchema } from './schema.ts';
+
+/** A problem at a place in the document. */
+interface Fault {
+  readonly code: ErrorCode;
+  readonly path: readonly string[];
+  readonly message: string;
+  readonly mend?: string;
+}
 
 /** Throws SetupError: `config-unreadable`, `config-secret-missing`, `config-invalid`. */
 export function loadConfig(path: string, env: NodeJS.ProcessEnv = process.env): Config {
@@ -15,10 +28,12 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv = process.env): 
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const mend = 'ringfill init --mysql mysql://user@host:3306 --redis redis://host:6379 > ringfill.yml';
-    throw new SetupError([{ code: 'config-unreadable', where: path, message: messageOf(error), mend }], {
-      cause: error,
-    });
+    const absent = codeOf(error) === 'ENOENT';
+    const message = absent ? 'there is no such file' : messageOf(error);
+    const mend = absent
+      ? `name it with --config, or write a first one: ringfill init --mysql mysql://user@host:3306 --redis redis://host:6379 --out ${path}`
+      : 'make it a file that this user may read';
+    throw new SetupError([{ code: 'config-unreadable', where: path, message, mend }], { cause: error });
   }
   return parseConfig(text, path, env);
 }
@@ -26,28 +41,28 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv = process.env): 
 /** @param path only for the messages. */
 export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv = process.env): Config {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
-  refuse(document.errors.map((error) => ({ code: 'config-unreadable', where: path, message: error.message })));
+  // Its pretty errors quote the line.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  refuse(document.errors.map((error) => unreadable(error.pos[0], error.message, path, lines)));
 
-  const problems: Problem[] = [];
-  const value = interpolate(document.toJS(), env, problems);
-  refuse(problems.map((problem) => ({ ...problem, where: `${path}: ${problem.where}` })));
+  const inFile = (faults: readonly Fault[]) => faults.map((fault) => problemOf(fault, path, document, lines));
+  const missing: Fault[] = [];
+  const value = interpolate(valueOf(document, path), env, (where, message) => {
+    missing.push({ code: 'config-secret-missing', path: where, message, ...mendOf(message) });
+  });
+  refuse(inFile(missing));
 
   const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: false });
   const validate = ajv.compile<Config>(ConfigSchema);
-  if (validate(value)) {
-    refuse(contradictions(value).map((problem) => ({ ...problem, where: `${path}: ${problem.where}` })));
-    return value;
+  if (!validate(value)) {
+    const errors = validate.errors ?? [];
+    refuse(inFile(errors.filter(isTelling).map(faultOf)));
+    // Every branch of a union failed, and none tells more than the others.
+    refuse(inFile(errors.slice(0, 1).map(faultOf)));
+    throw new Error('the configuration was refused without a reason');
   }
-  refuse(
-    (validate.errors ?? []).filter(isTelling).map((error) => {
-      const at = pathOf(error);
-      const line = lineOf(document, lines, at);
-      const where = `${path}${line === undefined ? '' : `:${line}`}: ${at.join('.')}`;
-      return { code: 'config-invalid', where, message: explain(error) };
-    }),
-  );
-  throw new Error('the configuration was refused without a reason');
+  refuse(inFile([...unusableAddresses(value), ...contradictions(value)]));
+  return value;
 }
 
 function refuse(problems: readonly Problem[]): void {
@@ -55,27 +70,84 @@ function refuse(problems: readonly Problem[]): void {
   if (first !== undefined) throw new SetupError([first, ...rest]);
 }
 
+function valueOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // An alias without its anchor; its name may be a password's beginning, so it is not quoted.
+    const message = 'an alias (*name) has no anchor; put quotes around a value that begins with * or &';
+    throw new SetupError([{ code: 'config-unreadable', where: path, message }], { cause: error });
+  }
+}
+
+function unreadable(offset: number, message: string, path: string, lines: LineCounter): Problem {
+  const { line, col } = lines.linePos(offset);
+  return { code: 'config-unreadable', where: `${path}:${line}:${col}`, message: `not YAML: ${message}` };
+}
+
+function problemOf({ code, path, message, mend }: Fault, file: string, document: Document, lines: LineCounter): Problem {
+  const line = lineOf(document, lines, path);
+  const place = `${file}${line === undefined ? '' : `:${line}`}`;
+  const where = path.length === 0 ? place : `${place}: ${path.join('.')}`;
+  return { code, where, message, ...(mend === undefined ? {} : { mend }) };
+}
+
+function mendOf(message: string): { mend?: string } {
+  const variable = /the environment variable (\w+) is not set$/.exec(message)?.[1];
+  return variable === undefined ? {} : { mend: `export ${variable}=…` };
+}
+
+/** The shape is right and the URL is not: all of them at once, not one at each start. */
+function unusableAddresses(config: Config): Fault[] {
+  const faults: Fault[] = [];
+  try {
+    mysqlOptions(config.origin.url);
+  } catch (error) {
+    const message = error instanceof SetupError ? (error.problems[0] as Problem).message : messageOf(error);
+    faults.push({ code: 'config-invalid', path: ['origin', 'url'], message });
+  }
+  for (const [index, ring] of config.rings.entries()) {
+    for (const [shard, endpoint] of Object.entries(ring.shards)) {
+      try {
+        redisOptions(endpoint);
+      } catch (error) {
+        faults.push({ code: 'config-invalid', path: ['rings', String(index), 'shards', shard], message: messageOf(error) });
+      }
+    }
+  }
+  return faults;
+}
+
 /** What the schema cannot say. */
-function contradictions(config: Config): Problem[] {
-  const problems: Problem[] = [];
+function contradictions(config: Config): Fault[] {
+  const faults: Fault[] = [];
   const seen = new Set<string>();
-  for (const ring of config.rings) {
-    for (const name of [ring.name, ...Object.keys(ring.shards)]) {
+  for (const [index, ring] of config.rings.entries()) {
+    const at = ['rings', String(index)];
+    const names: [name: string, path: string[]][] = [
+      [ring.name, [...at, 'name']],
+      ...Object.keys(ring.shards).map((shard): [string, string[]] => [shard, [...at, 'shards', shard]]),
+    ];
+    for (const [name, path] of names) {
       if (seen.has(name)) {
         const message = `${name} is used twice; every ring and shard has a name of its own`;
-        problems.push({ code: 'config-invalid', where: 'rings', message });
+        faults.push({ code: 'config-invalid', path, message });
       }
       seen.add(name);
     }
   }
-  for (const [where, settings] of [['defaults', config.defaults] as const, ...Object.entries(config.tables)]) {
+  const places: [path: string[], settings: Config['tables'][string]][] = [
+    [['defaults'], config.defaults],
+    ...Object.entries(config.tables).map(([label, table]): [string[], typeof table] => [['tables', label], table]),
+  ];
+  for (const [path, settings] of places) {
     const ttlSeconds = settings.ttlSeconds ?? config.defaults.ttlSeconds;
     if (settings.softTtlSeconds !== undefined && settings.softTtlSeconds > ttlSeconds) {
       const message = `softTtlSeconds (${settings.softTtlSeconds}) is more than ttlSeconds (${ttlSeconds})`;
-      problems.push({ code: 'config-invalid', where, message });
+      faults.push({ code: 'config-invalid', path: [...path, 'softTtlSeconds'], message });
     }
   }
-  return problems;
+  return faults;
 }
 
 /** A value that fits no branch of a union also reports every branch's failure; those of the union say more. */
@@ -87,6 +159,10 @@ function isTelling(error: ErrorObject): boolean {
   return branchIsObject && typeof error.data === 'object' && error.keyword !== 'type';
 }
 
+function faultOf(error: ErrorObject): Fault {
+  return { code: 'config-invalid', path: pathOf(error), message: explain(error) };
+}
+
 function pathOf(error: ErrorObject): string[] {
   const path = error.instancePath.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
   if (error.keyword === 'additionalProperties') path.push(String(error.params['additionalProperty']));
@@ -94,35 +170,74 @@ function pathOf(error: ErrorObject): string[] {
   return path;
 }
 
+/** Of the key, which is what the message names; of the nearest one above it where it is missing. */
 function lineOf(document: Document, lines: LineCounter, path: readonly string[]): number | undefined {
   for (let depth = path.length; depth > 0; depth -= 1) {
-    const node: unknown = document.getIn(path.slice(0, depth), true);
-    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+    const offset = offsetOf(document, path.slice(0, depth));
+    if (offset !== undefined) return lines.linePos(offset).line;
   }
   return undefined;
 }
 
+function offsetOf(document: Document, path: readonly string[]): number | undefined {
+  const value: unknown = document.getIn(path, true);
+  const parent: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (!isNode(parent)) return undefined;
+  let offset = isNode(value) ? value.range?.[0] : undefined;
+  visit(parent, {
+    Pair(_key, pair) {
+      if (!isPair(pair) || !isScalar(pair.key) || String(pair.key.value) !== path.at(-1)) return visit.SKIP;
+      offset = pair.key.range?.[0] ?? offset;
+      return visit.BREAK;
+    },
+  });
+  return offset;
+}
+
+interface Described {
+  readonly type?: string;
+  readonly properties?: Record<string, unknown>;
+  readonly patternProperties?: Record<string, unknown>;
+  readonly anyOf?: readonly { readonly const?: unknown }[];
+  readonly description?: string;
+}
+
 function explain(error: ErrorObject): string {
-  const schema = (error.parentSchema ?? {}) as { properties?: Record<string, unknown>; anyOf?: { const?: unknown }[]; description?: string };
+  const schema = (error.parentSchema ?? {}) as Described;
   const hint = schema.description === undefined ? '' : ` (${schema.description})`;
   switch (error.keyword) {
     case 'additionalProperties': {
       const unknown = String(error.params['additionalProperty']);
-      const known = Object.keys(schema.properties ?? {});
-      if (known.length === 0) return `${JSON.stringify(unknown)} is not a valid name here`;
-      const nearest = closest(unknown, known);
-      const close = distance(unknown.toLowerCase(), nearest.toLowerCase()) <= Math.max(2, unknown.length / 3);
-      return `unknown key; ${close ? `did you mean ${nearest}?` : `known here: ${known.join(', ')}`}`;
+      if (schema.properties === undefined) {
+        const [pattern = ''] = Object.keys(schema.patternProperties ?? {});
+        return `is not a valid name here; it must match ${pattern}${hint}`;
+      }
+      return `unknown key; ${nearestOf(unknown, Object.keys(schema.properties))}`;
     }
     case 'required':
-      return 'is missing';
+      return `is missing${hintOf(schema.properties?.[String(error.params['missingProperty'])])}`;
     case 'anyOf': {
       const constants = (schema.anyOf ?? []).flatMap((branch) => (branch.const === undefined ? [] : [String(branch.const)]));
       return constants.length > 0 ? `is not one of ${constants.join(', ')}${hint}` : `does not fit${hint}`;
     }
     case 'pattern':
       return `does not fit${hint === '' ? ` ${String(error.params['pattern'])}` : hint}`;
+    case 'type':
+      if (error.data === null) return `is empty; ${schema.type === 'object' ? 'write {} if there is nothing to say' : 'give it a value'}${hint}`;
+      return `${error.message ?? 'does not fit'}${hint}`;
     default:
       return `${error.message ?? 'does not fit'}${hint}`;
   }
+}
+
+function hintOf(schema: unknown): string {
+  const description = (schema as Described | undefined)?.description;
+  return description === undefined ? '' : ` (${description})`;
+}
+
+function nearestOf(unknown: string, known: readonly string[]): string {
+  const nearest = closest(unknown.toLowerCase(), known.map((name) => name.toLowerCase()));
+  const name = known.find((candidate) => candidate.toLowerCase() === nearest) ?? nearest;
+  const close = distance(unknown.toLowerCase(), nearest) <= Math.max(2, unknown.length / 3);
+  return close ? `did you mean ${name}?` : `known here: ${known.join(', ')}`;
 }

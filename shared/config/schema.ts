@@ -1,6 +1,6 @@
 /**
  * The configuration: every setting with its bounds, default and unit. This table is the published JSON schema
- * (ringfill.schema.json, by `npm run build`), what `ringfill check` prints, and the type of the code.
+ * (ringfill.schema.json, by `npm run build`), the comments in what `ringfill init` writes, and the type of the code.
  */
 import Type, { type Static } from 'typebox';
 import { LOG_LEVELS } from '../telemetry/log.ts';
@@ -19,12 +19,12 @@ const SentinelGroup = Type.Object(
           minItems: 1,
           description: 'host:port of each Sentinel.',
         }),
-        username: Type.Optional(Type.String()),
+        username: Type.Optional(Type.String({ description: 'Of the Redis servers, where they have ACL users.' })),
         password: Type.Optional(Type.String({ description: 'Of the Redis servers; write ${NAME} or ${file:/path}.' })),
         db: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'Redis database number.' })),
         sentinelPassword: Type.Optional(Type.String({ description: 'Of the Sentinels themselves.' })),
       },
-      closed,
+      { ...closed, description: 'The group and the Sentinels that know its master.' },
     ),
   },
   { ...closed, description: 'A Redis that Sentinels watch over.' },
@@ -38,7 +38,10 @@ const ShardEndpoint = Type.Union(
     }),
     SentinelGroup,
   ],
-  { description: 'Where this shard is: a URL, or a Sentinel group.' },
+  {
+    description:
+      'Where this shard is: redis://user:password@host:port/database, rediss:// for TLS, unix:///path, or {sentinel: {…}}.',
+  },
 );
 
 const Ring = Type.Object(
@@ -58,7 +61,7 @@ const Ring = Type.Object(
       description: 'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
     }),
   },
-  closed,
+  { ...closed, description: 'A consistent-hash ring of Redis servers.' },
 );
 
 /** What can be said for all tables under `defaults`, and for one under its name. */
@@ -116,12 +119,12 @@ const Table = Type.Object(
     ),
     ...OwnTableSettings,
   },
-  closed,
+  { ...closed, description: 'One table: its key, its columns, and settings of its own; {} if there is nothing to say.' },
 );
 
 export const ConfigSchema = Type.Object(
   {
-    $schema: Type.Optional(Type.String({ description: 'For editors.' })),
+    $schema: Type.Optional(Type.String({ description: 'Where this schema is, for editors.' })),
     http: Type.Object(
       {
         host: Type.String({ default: '127.0.0.1', description: 'The address to listen on; loopback unless told otherwise.' }),
@@ -204,7 +207,7 @@ export const ConfigSchema = Type.Object(
           { default: 'info', description: 'debug also logs every request.' },
         ),
       },
-      { ...closed, default: {} },
+      { ...closed, default: {}, description: 'JSON lines on standard error; on a terminal, readable ones.' },
     ),
   },
   { ...closed, title: 'ringfill configuration' },

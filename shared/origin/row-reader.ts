@@ -1,10 +1,13 @@
 /**
  * Reads rows from the origin: one SELECT for all the misses that gather, never one a miss.
  *
- *     read(id) -> gathers by table
- *                 |- nothing in flight for the table  -> at the end of this tick
- *                 |- one in flight                    -> when it returns, with all that gathered meanwhile
- *                 `- the one in flight is slow, or a whole batch waits -> on another connection
+ * An id waits until its table's next SELECT is due: at the end of the tick if nothing is in flight and nobody else is
+ * expected, else when
+ *   - as many wait as were under way at once lately: those who are answered together ask again together, so 100 clients
+ *     that each read one cold row after another make one or two SELECTs a round, not one each;
+ *   - or the first has waited 20 ms, whatever is in flight;
+ *   - or a whole batch waits.
+ * A reader after a quiet moment waits for nobody.
  *
  * What can go wrong: the queue is full (OriginUnavailable `origin-overloaded`, at once: an endless queue answers nobody);
  * the server is gone or late; it refuses the statement; the table has changed (its schema is read again, once).
@@ -35,8 +38,12 @@ export interface RowReaderOptions {
   readonly onRead?: (table: ExposedTable, rowsAsked: number, seconds: number) => void;
 }
 
-/** A read in flight for longer than this is slow: what has gathered behind it goes ahead on another connection. */
-const GATHER_MS = 10;
+/** The longest that an id waits for company, in ms. */
+const COMPANY_WAIT_MS_MAX = 20;
+/** Between the starts of two SELECTs on a table, in ms, unless a whole batch waits. */
+const SELECT_SPACING_MS = 5;
+/** "Lately": how fast the memory of a crowd fades (to 1/e), in ms. */
+const CROWD_MEMORY_MS = 100;
 
 interface Asked {
   readonly id: RowId;
@@ -46,10 +53,18 @@ interface Asked {
 }
 
 interface Gathering {
-  asked: Map<string, Asked>;
+  readonly asked: Map<string, Asked>;
+  /** SELECTs under way, and the ids in them. */
   inFlight: number;
-  flushAtEndOfTick: boolean;
-  slow: NodeJS.Timeout | undefined;
+  inFlightIds: number;
+  /** The most ids that were under way at once: as of the last SELECT's start, fading since. */
+  crowd: number;
+  startedAt: number;
+  /** When the first of those who wait came. */
+  firstCameAt: number;
+  looksAtEndOfTick: boolean;
+  /** Looks again while anybody waits. */
+  timer: NodeJS.Timeout | undefined;
 }
 
 export class RowReader {
@@ -77,53 +92,72 @@ export class RowReader {
       return Promise.reject(new OriginUnavailable('origin-overloaded', detail));
     }
     const { promise, resolve, reject } = Promise.withResolvers<OriginRow>();
+    if (gathering.asked.size === 0) gathering.firstCameAt = performance.now();
     gathering.asked.set(id.segment, { id, resolve, reject, answer: promise });
     this.#waiting += 1;
-    this.#schedule(table, gathering);
+    this.#lookAtEndOfTick(table, gathering);
     return promise;
   }
 
   #gatheringOf(table: ExposedTable): Gathering {
     let gathering = this.#gathering.get(table);
     if (gathering === undefined) {
-      gathering = { asked: new Map(), inFlight: 0, flushAtEndOfTick: false, slow: undefined };
+      gathering = {
+        asked: new Map(),
+        inFlight: 0,
+        inFlightIds: 0,
+        crowd: 0,
+        startedAt: -Infinity,
+        firstCameAt: 0,
+        looksAtEndOfTick: false,
+        timer: undefined,
+      };
       this.#gathering.set(table, gathering);
     }
     return gathering;
   }
 
-  #schedule(table: ExposedTable, gathering: Gathering): void {
-    if (gathering.inFlight === 0) {
-      if (gathering.flushAtEndOfTick) return;
-      gathering.flushAtEndOfTick = true;
-      setImmediate(() => {
-        gathering.flushAtEndOfTick = false;
-        this.#start(table, gathering);
-      });
-    } else if (gathering.asked.size >= this.#options.batchRowsMax) {
-      this.#start(table, gathering);
-    } else {
-      gathering.slow ??= setTimeout(() => {
-        gathering.slow = undefined;
-        this.#start(table, gathering);
-      }, GATHER_MS);
-    }
+  #lookAtEndOfTick(table: ExposedTable, gathering: Gathering): void {
+    if (gathering.looksAtEndOfTick) return;
+    gathering.looksAtEndOfTick = true;
+    setImmediate(() => {
+      gathering.looksAtEndOfTick = false;
+      this.#startIfDue(table, gathering);
+    });
+  }
+
+  #startIfDue(table: ExposedTable, gathering: Gathering): void {
+    clearTimeout(gathering.timer);
+    if (gathering.asked.size === 0) return;
+    if (this.#running < this.#options.connections && this.#isDue(gathering)) this.#start(table, gathering);
+    if (gathering.asked.size === 0) return;
+    gathering.timer = setTimeout(() => this.#startIfDue(table, gathering), SELECT_SPACING_MS);
+  }
+
+  #isDue(gathering: Gathering): boolean {
+    const now = performance.now();
+    if (gathering.asked.size >= this.#options.batchRowsMax) return true;
+    if (now - gathering.firstCameAt >= COMPANY_WAIT_MS_MAX) return true;
+    if (gathering.inFlight > 0 || now - gathering.startedAt < SELECT_SPACING_MS) return false;
+    return gathering.asked.size >= Math.floor(crowdNow(gathering, now));
   }
 
   #start(table: ExposedTable, gathering: Gathering): void {
-    if (gathering.asked.size === 0 || this.#running >= this.#options.connections) return;
-    clearTimeout(gathering.slow);
-    gathering.slow = undefined;
+    const now = performance.now();
+    gathering.crowd = Math.max(crowdNow(gathering, now), gathering.inFlightIds + gathering.asked.size);
+    gathering.startedAt = now;
     const batch = [...gathering.asked.values()].slice(0, this.#options.batchRowsMax);
     for (const { id } of batch) gathering.asked.delete(id.segment);
     this.#waiting -= batch.length;
     this.#running += 1;
     gathering.inFlight += 1;
+    gathering.inFlightIds += batch.length;
     void this.#answer(table, batch).finally(() => {
       this.#running -= 1;
       gathering.inFlight -= 1;
-      this.#start(table, gathering);
-      for (const [other, itsGathering] of this.#gathering) this.#start(other, itsGathering);
+      gathering.inFlightIds -= batch.length;
+      // A connection is free again: others may have waited for it.
+      for (const [other, itsGathering] of this.#gathering) this.#startIfDue(other, itsGathering);
     });
   }
 
@@ -185,6 +219,10 @@ export class RowReader {
       shape: schema.shape,
     }));
   }
+}
+
+function crowdNow({ crowd, startedAt }: Gathering, now: number): number {
+  return crowd * Math.exp((startedAt - now) / CROWD_MEMORY_MS);
 }
 
 /** Nothing of a client's is in here but literals, made of digits and hex. */

@@ -26,3 +26,10 @@ export function quoteTable({ db, table }: TableName): string {
 export function quoteText(text: string): string {
   return `_utf8mb4 X'${Buffer.from(text, 'utf8').toString('hex')}'`;
 }
+
+/** `ringfill@10.0.%`, as CURRENT_USER() says it -> `'ringfill'@'10.0.%'`, as GRANT takes it. */
+export function quoteAccount(account: string): string {
+  const at = account.lastIndexOf('@');
+  const quoted = (part: string) => `'${part.replaceAll("'", "''")}'`;
+  return `${quoted(account.slice(0, at))}@${quoted(account.slice(at + 1))}`;
+}

@@ -11,7 +11,7 @@ import { ENCODER_VERSION, RowEncoder, selectExpression } from '../row/row-json.t
 import type { Column } from './column.ts';
 import { keyPartType } from './key-type.ts';
 import type { TextResult } from './origin-pool.ts';
-import { formatTableName, parseTableName, quoteTable, quoteText, type TableName } from './table-name.ts';
+import { formatTableName, parseTableName, quoteAccount, quoteName, quoteTable, quoteText, type TableName } from './table-name.ts';
 
 export interface TableSchema {
   readonly name: TableName;
@@ -44,10 +44,16 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
   } catch (error) {
     if (error instanceof OriginUnavailable || codeOf(error) === undefined) throw error;
     // Grants may cover some columns only, so this one is not final.
-    if (codeOf(error) !== 'ER_COLUMNACCESS_DENIED_ERROR') return { problems: [unreadable(error, name, where)] };
+    if (codeOf(error) !== 'ER_COLUMNACCESS_DENIED_ERROR') {
+      return { problems: [unreadable(error, name, where, await currentAccount(origin))] };
+    }
   }
   const table = await readKind(origin, name);
-  if (table === undefined) return { problems: [{ code: 'table-missing', where, message: 'the server does not list it' }] };
+  if (table === undefined) {
+    const message = 'information_schema.TABLES does not list it, though it can be read';
+    const mend = 'write the name as SHOW TABLES does, upper and lower case included';
+    return { problems: [{ code: 'table-missing', where, message, mend }] };
+  }
   if (table.type !== 'BASE TABLE' || table.engine !== 'InnoDB') {
     const what = table.type === 'BASE TABLE' ? `a ${table.engine} table` : table.type.toLowerCase();
     const message = `is ${what}; only InnoDB tables can be cached, for only their reads can be proved`;
@@ -55,7 +61,35 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
   }
   const columns = await readColumns(origin, name);
   const uniqueKeys = await readUniqueKeys(origin, name, columns);
-  return composeSchema(name, columns, uniqueKeys, config, where);
+  return composeSchema(name, columns, uniqueKeys, await withoutUngranted(origin, name, columns, config), where);
+}
+
+/**
+ * A denied column that the account may not read is not listed at all: that is what the deny list asks for, and not a
+ * misspelt name. A misspelt one is told apart by the server's answer, where the whole table is granted.
+ */
+async function withoutUngranted(
+  origin: Queryable,
+  name: TableName,
+  listed: readonly Column[],
+  config: TableConfig,
+): Promise<TableConfig> {
+  const deny: string[] = [];
+  for (const column of config.columns?.deny ?? []) {
+    const granted = listed.some((found) => found.name === column) || !(await isUngranted(origin, name, column));
+    if (granted) deny.push(column);
+  }
+  return config.columns?.deny === undefined ? config : { ...config, columns: { deny } };
+}
+
+async function isUngranted(origin: Queryable, name: TableName, column: string): Promise<boolean> {
+  try {
+    await origin.query(`SELECT ${quoteName(column)} FROM ${quoteTable(name)} LIMIT 0`);
+    return false;
+  } catch (error) {
+    if (error instanceof OriginUnavailable || codeOf(error) === undefined) throw error;
+    return codeOf(error) === 'ER_COLUMNACCESS_DENIED_ERROR';
+  }
 }
 
 /** Pure: what was found and what was configured -> the schema, or what is wrong. */
@@ -81,11 +115,11 @@ export function composeSchema(
   const found = uniqueKeys.map((columns) => `[${columns.join(', ')}]`).join(' or ');
   if (keyNames === undefined) {
     const message = 'has no primary or unique key over columns that are never NULL';
-    return { problems: [{ code: 'key-unsuitable', where, message, mend: `ALTER TABLE ${quoteTable(name)} ADD PRIMARY KEY (…)` }] };
+    return { problems: [{ code: 'key-unsuitable', where, message, mend: `ALTER TABLE ${quoteTable(name)} ADD PRIMARY KEY (…);` }] };
   }
   if (!uniqueKeys.some((unique) => unique.length === keyNames.length && unique.every((column) => keyNames.includes(column)))) {
     const message = `(${keyNames.join(', ')}) is not a primary or unique key over columns that are never NULL`;
-    const mend = found === '' ? `ALTER TABLE ${quoteTable(name)} ADD UNIQUE KEY (${keyNames.join(', ')})` : `key: ${found}`;
+    const mend = found === '' ? `ALTER TABLE ${quoteTable(name)} ADD UNIQUE KEY (${keyNames.map(quoteName).join(', ')});` : `key: ${found}`;
     return { problems: [{ code: 'key-unsuitable', where: `${where}.key`, message, mend }] };
   }
   const key: KeyPart[] = [];
@@ -93,8 +127,10 @@ export function composeSchema(
     const definition = byName.get(column) as Column;
     const type = keyPartType(definition);
     if (type === undefined) {
-      const message = `a ${definition.dataType} cannot be part of a key: equal values can have different texts`;
-      problems.push({ code: 'key-unsuitable', where: `${where}.key`, message });
+      const message = `${column} is a ${definition.dataType}, which cannot be part of a key: equal values can have different texts`;
+      const other = uniqueKeys.find((unique) => unique.every((part) => keyPartType(byName.get(part) as Column) !== undefined));
+      const mend = other === undefined ? {} : { mend: `key: [${other.join(', ')}]` };
+      problems.push({ code: 'key-unsuitable', where: `${where}.key`, message, ...mend });
     } else {
       key.push({ column, type });
     }
@@ -129,7 +165,13 @@ function shapeOf(columns: readonly Column[], key: readonly KeyPart[]): string {
     .slice(0, SHAPE_LENGTH);
 }
 
-function unreadable(error: unknown, name: TableName, where: string): Problem {
+/** As GRANT writes it. */
+async function currentAccount(origin: Queryable): Promise<string> {
+  const { rows } = await origin.query('SELECT CURRENT_USER()');
+  return quoteAccount(text(rows[0]?.[0]));
+}
+
+function unreadable(error: unknown, name: TableName, where: string, account: string): Problem {
   const shown = formatTableName(name);
   switch (codeOf(error)) {
     case 'ER_NO_SUCH_TABLE':
@@ -141,7 +183,7 @@ function unreadable(error: unknown, name: TableName, where: string): Problem {
         code: 'table-not-granted',
         where,
         message: messageOf(error),
-        mend: `GRANT SELECT ON ${quoteTable(name)} TO the account in origin.url`,
+        mend: `GRANT SELECT ON ${quoteTable(name)} TO ${account};`,
       };
     default:
       return { code: 'table-unsupported', where, message: messageOf(error) };

@@ -58,8 +58,9 @@ export class RowEncoder {
 
 /** How to select a column so that its text is exact. */
 export function selectExpression(column: Column): string {
-  // The text protocol rounds FLOAT to six digits (16777216 reads 16777200); as a double it is exact.
-  return column.dataType === 'float' ? `${quoteName(column.name)} + 0e0` : quoteName(column.name);
+  // The text protocol rounds FLOAT to six digits (16777216 reads 16777200); as a double it is exact. Times one, not plus
+  // zero: -0 + 0 is 0.
+  return column.dataType === 'float' ? `${quoteName(column.name)} * 1e0` : quoteName(column.name);
 }
 
 function cellEncoder(column: Column): CellEncoder {
@@ -134,6 +135,8 @@ function numberText(value: number): string {
 
 /** The double with the fewest digits that is the same single-precision number; nine digits always suffice (IEEE 754). */
 export function shortestFloat(value: number): number {
+  // toPrecision writes -0 without its sign.
+  if (value === 0) return value;
   for (let digits = 1; digits < 9; digits += 1) {
     const candidate = Number(value.toPrecision(digits));
     if (Math.fround(candidate) === Math.fround(value)) return candidate;

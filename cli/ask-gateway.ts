@@ -1,0 +1,27 @@
+/** What the commands that ask a running gateway have in common. */
+import { InvalidArgumentError, Option } from 'commander';
+import { RingfillClient, RingfillError } from '../client/index.ts';
+
+export function urlOption(): Option {
+  return new Option('--url <url>', 'where the gateway listens').default('http://127.0.0.1:8080').argParser((text) => {
+    if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+    throw new InvalidArgumentError('It is not a URL such as http://127.0.0.1:8080.');
+  });
+}
+
+/** Trouble is told on stderr, and the exit code is 1. */
+export async function askGateway(url: string, ask: (client: RingfillClient) => Promise<void>): Promise<void> {
+  const client = new RingfillClient({ url });
+  try {
+    await ask(client);
+  } catch (error) {
+    if (!(error instanceof RingfillError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    if (error.code === 'gateway-unreachable') {
+      process.stderr.write('Start one with `npm start` or `ringfill gateway`, or say where it is: --url URL\n');
+    }
+    process.exitCode = 1;
+  } finally {
+    await client.close();
+  }
+}

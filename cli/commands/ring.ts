@@ -1,0 +1,37 @@
+import { Command } from 'commander';
+import { alignedTable } from '../aligned-table.ts';
+import { askGateway, urlOption } from '../ask-gateway.ts';
+
+export function ringCommand(): Command {
+  return new Command('ring')
+    .description('Show the rings of a running gateway: their shards, the shards’ states and shares.')
+    .addOption(urlOption())
+    .option('--json', 'as JSON, for scripts')
+    .addHelpText(
+      'after',
+      `
+Layer 0 is the primary ring; the others answer in turn for shards that are not ok. Share: of the hash space. As of: up to
+when changes from the binlog have been applied to the shard; - where no sync runs.`,
+    )
+    .action(async ({ url, json }: { url: string; json?: true }) => {
+      await askGateway(url, async (client) => {
+        const ring = await client.ring();
+        if (json) {
+          process.stdout.write(`${JSON.stringify(ring)}\n`);
+          return;
+        }
+        const rows = ring.layers.flatMap((layer, index) =>
+          layer.shards.map((shard) => [
+            index,
+            layer.ring,
+            shard.shard,
+            shard.state,
+            `${(100 * shard.share).toFixed(1)} %`.padStart(7),
+            shard.asOf ?? '-',
+            shard.lagMs === null ? '-' : `${shard.lagMs} ms`,
+          ]),
+        );
+        process.stdout.write(alignedTable([['layer', 'ring', 'shard', 'state', 'share', 'as of', 'lag'], ...rows]));
+      });
+    });
+}

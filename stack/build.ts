@@ -1,0 +1,27 @@
+// `npm run build`: what the published package holds. TypeScript becomes JavaScript, and what the code reads at run time (Lua
+// scripts, pages) goes along, at the same place.
+
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '..');
+const output = path.join(root, 'dist');
+const configuration = 'tsconfig.build.json';
+
+rmSync(output, { recursive: true, force: true });
+const compiled = spawnSync('tsc', ['-p', configuration], { cwd: root, stdio: 'inherit' });
+if (compiled.error !== undefined) throw compiled.error;
+if (compiled.status !== 0) process.exit(compiled.status ?? 1);
+
+// The compiler's own list of folders.
+const { include } = JSON.parse(readFileSync(path.join(root, configuration), 'utf8')) as { include: string[] };
+const readAtRunTime = new Set(['.lua', '.html', '.css', '.svg', '.ico', '.json', '.yml']);
+for (const folder of include.filter((name) => existsSync(path.join(root, name)))) {
+  for (const entry of readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    if (!entry.isFile() || !readAtRunTime.has(path.extname(entry.name)) || entry.name === 'package.json') continue;
+    cpSync(file, path.join(output, path.relative(root, file)));
+  }
+}
+chmodSync(path.join(output, 'cli', 'main.js'), 0o755);

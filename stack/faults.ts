@@ -1,0 +1,112 @@
+// What goes wrong with servers, on purpose: written once, for the tests and for the drills.
+//
+//   kill     the process is gone at once, its port refuses
+//   hang     the process stands still: its port accepts, and nothing answers
+//   resume   it goes on as if no time had passed
+//   cut      the link is half open: both ends believe in a connection that carries nothing
+
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { loopback } from './ports.ts';
+import type { RunningServer } from './server-process.ts';
+
+export async function kill(server: RunningServer): Promise<void> {
+  server.kill('SIGKILL');
+  await server.exited;
+}
+
+export function hang(server: RunningServer): void {
+  if (!server.kill('SIGSTOP')) throw new Error(`${server.name} has ended and cannot hang`);
+}
+
+export function resume(server: RunningServer): void {
+  if (!server.kill('SIGCONT')) throw new Error(`${server.name} has ended and cannot go on`);
+}
+
+export interface Link {
+  readonly host: string;
+  readonly port: number;
+  /** Connections through the link now. */
+  readonly connections: number;
+  /** From now on nothing is carried either way; new connections are accepted and carry nothing. Nobody is told. */
+  cut(): void;
+  /** What waited is carried after all, as TCP does after a pause. */
+  heal(): void;
+  /** Every connection is reset, and new ones go on as before. */
+  reset(): void;
+  stop(): Promise<void>;
+}
+
+export interface LinkOptions {
+  readonly to: { readonly host: string; readonly port: number };
+  /** A free one if it is missing. */
+  readonly port?: number;
+}
+
+/** A TCP link to a server that can be cut: point the client at it instead of at the server. */
+export async function openLink({ to, port }: LinkOptions): Promise<Link> {
+  const pairs = new Set<{ near: Socket; far: Socket | undefined }>();
+  let isCut = false;
+
+  const listener = createServer({ allowHalfOpen: true }, (near) => {
+    const pair: { near: Socket; far: Socket | undefined } = { near, far: undefined };
+    pairs.add(pair);
+    near.on('error', () => undefined);
+    near.on('close', () => {
+      pair.far?.destroy();
+      pairs.delete(pair);
+    });
+    // Accepted by the kernel all the same, as on a line that has just gone dead.
+    near.pause();
+    if (!isCut) join(pair);
+  });
+
+  function join(pair: { near: Socket; far: Socket | undefined }): void {
+    if (pair.far === undefined) {
+      const far = connect({ ...to, allowHalfOpen: true });
+      pair.far = far;
+      far.on('error', () => pair.near.resetAndDestroy());
+      far.on('close', () => pair.near.destroy());
+    }
+    pair.near.pipe(pair.far).pipe(pair.near);
+  }
+
+  listener.listen({ host: loopback, port: port ?? 0 });
+  await once(listener, 'listening');
+  // A TCP listener's address is never a string.
+  const { port: listening } = listener.address() as AddressInfo;
+
+  return {
+    host: loopback,
+    port: listening,
+    get connections() {
+      return pairs.size;
+    },
+    cut() {
+      isCut = true;
+      for (const { near, far } of pairs) {
+        near.unpipe().pause();
+        far?.unpipe().pause();
+      }
+    },
+    heal() {
+      isCut = false;
+      for (const pair of pairs) join(pair);
+    },
+    reset() {
+      for (const { near, far } of pairs) {
+        near.resetAndDestroy();
+        far?.resetAndDestroy();
+      }
+    },
+    async stop() {
+      for (const { near, far } of pairs) {
+        near.destroy();
+        far?.destroy();
+      }
+      if (!listener.listening) return;
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}

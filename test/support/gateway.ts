@@ -1,0 +1,78 @@
+/**
+ * Gateways for tests: in this process, over the shared stack unless told otherwise. Each has a key prefix of its own,
+ * so that files and tests never meet in Redis.
+ */
+import { randomBytes } from 'node:crypto';
+import { after } from 'node:test';
+import { Gateway } from '../../gateway/gateway.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { Config } from '../../shared/config/schema.ts';
+import { createLog } from '../../shared/telemetry/log.ts';
+import type { TestStack } from './stack.ts';
+
+export interface GatewaySettings {
+  readonly tables: Config['tables'];
+  readonly origin?: Partial<Config['origin']>;
+  readonly shards?: Partial<Config['shards']>;
+  readonly rings?: Config['rings'];
+  readonly defaults?: Partial<Config['defaults']>;
+  readonly keyPrefix?: string;
+}
+
+export interface TestGateway {
+  readonly url: string;
+  readonly keyPrefix: string;
+  get(path: string, init?: RequestInit): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+/** The configuration as a user would write it, in a form that `parseConfig` and `ringfill gateway` take. */
+export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { text: string; keyPrefix: string } {
+  const keyPrefix = settings.keyPrefix ?? `t${randomBytes(4).toString('hex')}:`;
+  const config = {
+    http: { port: 0 },
+    origin: { url: originUrl(stack), ...settings.origin },
+    rings: settings.rings ?? ringsOf(stack),
+    keyPrefix,
+    tables: settings.tables,
+    ...(settings.shards && { shards: settings.shards }),
+    ...(settings.defaults && { defaults: settings.defaults }),
+    log: { level: 'error' },
+  };
+  return { text: JSON.stringify(config), keyPrefix };
+}
+
+export async function startGateway(stack: TestStack, settings: GatewaySettings): Promise<TestGateway> {
+  const { text, keyPrefix } = gatewayConfig(stack, settings);
+  const config = parseConfig(text, 'test');
+  const gateway = new Gateway({ config, version: 'test', log: createLog(config.log.level) });
+  const stop = () => gateway.stop();
+  after(stop);
+  const url = await gateway.start();
+  return { url, keyPrefix, get: (path, init) => fetch(url + path, init), stop };
+}
+
+/** The least-privileged account of the demo data. */
+export function originUrl({ mysql }: TestStack): string {
+  return `mysql://ringfill:ringfill@${mysql.host}:${mysql.port}`;
+}
+
+export function ringsOf({ redis }: TestStack): Config['rings'] {
+  return (['primary', 'fallback'] as const).map((ring) => ({
+    name: ring,
+    shards: Object.fromEntries(
+      redis.filter((shard) => shard.ring === ring).map(({ shard, port }) => [shard, `redis://127.0.0.1:${port}`]),
+    ),
+  }));
+}
+
+/** `ringfill; hit; ttl=27; key="…"; detail="r2/0"` -> its parts. */
+export function cacheStatusOf(response: Response): { text: string; hit: boolean; stored: boolean; detail: string } {
+  const text = response.headers.get('cache-status') ?? '';
+  return {
+    text,
+    hit: /; hit(?:;|$)/.test(text),
+    stored: /; stored(?:;|$)/.test(text),
+    detail: /detail="([^"]*)"/.exec(text)?.[1] ?? '',
+  };
+}
