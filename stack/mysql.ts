@@ -75,6 +75,7 @@ function mysqlOn(program: MysqlProgram, port: number, options: MysqlOptions): My
       signal: options.signal,
       async prepare() {
         await mkdir(path.dirname(socket), { recursive: true, mode: 0o700 });
+        await mkdir(temporaryFolderOf(data), { recursive: true });
         await initialise(program, data, server);
       },
       command: () => ({
@@ -150,6 +151,7 @@ function commonArguments(program: MysqlProgram, data: string): string[] {
   return [
     '--no-defaults',
     `--datadir=${data}`,
+    `--tmpdir=${temporaryFolderOf(data)}`,
     ...(program.flavour === 'mysql' ? [`--basedir=${path.resolve(program.file, '..', '..')}`] : []),
     // As root both servers insist on being told whose rights to use. The folder is ours, so ours.
     ...(process.getuid?.() === 0 ? ['--user=root'] : []),
@@ -159,6 +161,12 @@ function commonArguments(program: MysqlProgram, data: string): string[] {
     '--character-set-server=utf8mb4',
     '--collation-server=utf8mb4_general_ci',
   ];
+}
+
+// In the usual /tmp the temporary tables of two servers that start at once get one another's names: seen with
+// mariadb-install-db.
+function temporaryFolderOf(data: string): string {
+  return path.join(path.dirname(data), 'tmp');
 }
 
 async function exists(file: string): Promise<boolean> {

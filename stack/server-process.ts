@@ -196,8 +196,8 @@ export class ServerProcess implements RunningServer {
     this.kill('SIGCONT');
     const late = new AbortController();
     const bound = pause(this.#recipe.stopWithinMs, undefined, { signal: late.signal }).then(
-      () => this.kill('SIGKILL'),
-      () => false,
+      () => this.#killWithHelpers(),
+      () => undefined,
     );
     await exited;
     late.abort();
@@ -205,9 +205,19 @@ export class ServerProcess implements RunningServer {
   }
 
   async #abandon(): Promise<void> {
-    this.kill('SIGKILL');
+    this.#killWithHelpers();
     await this.#current?.exited;
     await this.#recipe.cleanUp?.();
+  }
+
+  // Start scripts run programs of their own before they become the server: all of them are in its process group.
+  #killWithHelpers(): void {
+    if (!this.running) return;
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch {
+      this.kill('SIGKILL');
+    }
   }
 
   #started(): Current {

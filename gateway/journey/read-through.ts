@@ -99,7 +99,9 @@ async function throughShard(ports: Ports, request: RowRequest, candidate: Candid
     );
     return joined ? collapsed(errand, answer.found) : answer;
   } catch (error) {
-    if (error instanceof OriginUnavailable && entry !== undefined && isWithinGrace(entry, table, now)) {
+    // Whoever asked for the origin's own word is not given an entry's instead.
+    const forgiven = error instanceof OriginUnavailable && !terms.noCache;
+    if (forgiven && entry !== undefined && isWithinGrace(entry, table, now)) {
       return expired(entry, candidate, now, error);
     }
     throw error;

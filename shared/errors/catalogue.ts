@@ -6,7 +6,6 @@
  */
 export const catalogue = {
   // The client's request: reject.
-  'bad-path': { status: 400, title: 'The path cannot be read' },
   'bad-encoding': { status: 400, title: 'Broken percent-encoding' },
   'bad-id': { status: 400, title: 'The id is not in its canonical spelling' },
   'ids-missing': { status: 400, title: 'No ids given' },

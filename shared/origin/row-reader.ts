@@ -19,7 +19,7 @@ import { CellMismatch } from '../row/row-json.ts';
 import type { ExposedTable } from './exposed-table.ts';
 import type { TextResult } from './origin-pool.ts';
 import { quoteName } from './table-name.ts';
-import type { Queryable, TableSchema } from './table-schema.ts';
+import { describeTypes, type Queryable, type TableSchema } from './table-schema.ts';
 
 export type OriginRow =
   /** `id` is made of the row's own key cells: it need not be the one that was asked for. */
@@ -168,6 +168,11 @@ export class RowReader {
       const found = await this.#readAgainIfChanged(table, ids);
       for (const asked of batch) asked.resolve(found.get(asked.id.segment) ?? { kind: 'absent' });
     } catch (error) {
+      const [first, ...others] = batch;
+      if (first !== undefined && others.length === 0 && UNREPRESENTABLE.has(codeOf(error) ?? '')) {
+        first.resolve({ kind: 'absent' });
+        return;
+      }
       if (error instanceof OriginUnavailable || batch.length === 1) {
         for (const asked of batch) asked.reject(asRefusal(error));
         return;
@@ -238,17 +243,20 @@ export function whereIds(schema: TableSchema, ids: readonly RowId[]): string {
     .join(' OR ');
 }
 
-/** The types of a schema's result, as first seen: an ALTER TABLE shows in the very next result. */
-const resultTypes = new WeakMap<TableSchema, string>();
-
-function requireSameTypes(schema: TableSchema, { fields }: TextResult): void {
-  const types = fields.map(({ columnType, characterSet, decimals, flags }) => `${columnType}/${characterSet}/${decimals}/${flags}`).join();
-  const known = resultTypes.get(schema);
-  if (known === undefined) resultTypes.set(schema, types);
-  else if (known !== types) throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
+function requireSameTypes(schema: TableSchema, result: TextResult): void {
+  if (describeTypes(result) === schema.resultTypes) return;
+  throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
 }
 
+/**
+ * "Illegal mix of collations": a text with characters that the key column's character set does not have, such as 日 under
+ * latin1. No row can have it. (The server refuses rather than converting the column, so nothing was scanned.)
+ */
+const UNREPRESENTABLE = new Set(['ER_CANT_AGGREGATE_2COLLATIONS', 'ER_CANT_AGGREGATE_3COLLATIONS', 'ER_CANT_AGGREGATE_NCOLLATIONS']);
+
 function asRefusal(error: unknown): Error {
-  if (error instanceof Error && codeOf(error)?.startsWith('ER_') !== true) return error;
+  // Still another table than we know after its schema was read again: it cannot be used any more, or changes all the time.
+  const refused = error instanceof CellMismatch || codeOf(error)?.startsWith('ER_') === true;
+  if (error instanceof Error && !refused) return error;
   return new OriginUnavailable('origin-refused', `MySQL refused the read: ${messageOf(error)}.`, { cause: error });
 }

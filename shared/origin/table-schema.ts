@@ -3,6 +3,7 @@
  * and the SELECT that reads them. Whatever cannot be cached is refused here, in words, at start-up.
  */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { TableConfig } from '../config/schema.ts';
 import { codeOf, messageOf, OriginUnavailable, type Problem } from '../errors/errors.ts';
 import type { KeyPart } from '../key/key-part.ts';
@@ -25,6 +26,8 @@ export interface TableSchema {
   readonly encoder: RowEncoder;
   /** A hash of the exposed columns and the encoder's version: entries of another shape are not used. */
   readonly shape: string;
+  /** The result's types as the server describes them: an ALTER TABLE shows in the very next result. */
+  readonly resultTypes: string;
 }
 
 /** What the lookups need of a pool or of a single connection. */
@@ -55,13 +58,41 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
     return { problems: [{ code: 'table-missing', where, message, mend }] };
   }
   if (table.type !== 'BASE TABLE' || table.engine !== 'InnoDB') {
-    const what = table.type === 'BASE TABLE' ? `a ${table.engine} table` : table.type.toLowerCase();
+    const what = table.type === 'BASE TABLE' ? `a ${table.engine} table` : `a ${kindOf(table.type)}`;
     const message = `is ${what}; only InnoDB tables can be cached, for only their reads can be proved`;
-    return { problems: [{ code: 'table-unsupported', where, message, mend: `expose the InnoDB tables behind it` }] };
+    return { problems: [{ code: 'table-unsupported', where, message, mend: mendOfKind(name, table.type) }] };
   }
-  const columns = await readColumns(origin, name);
-  const uniqueKeys = await readUniqueKeys(origin, name, columns);
-  return composeSchema(name, columns, uniqueKeys, await withoutUngranted(origin, name, columns, config), where);
+  for (let attempt = 1; attempt <= STEADY_ATTEMPTS; attempt += 1) {
+    const columns = await readColumns(origin, name);
+    const uniqueKeys = await readUniqueKeys(origin, name, columns);
+    const outcome = composeSchema(name, columns, uniqueKeys, await withoutUngranted(origin, name, columns, config), where);
+    if ('problems' in outcome) return outcome;
+    const resultTypes = await readResultTypes(origin, outcome.schema.select);
+    // An ALTER TABLE between the two would marry the old columns to the new types, and never be noticed.
+    if (resultTypes !== undefined && isDeepStrictEqual(await readColumns(origin, name), columns)) {
+      return { schema: { ...outcome.schema, resultTypes } };
+    }
+  }
+  throw new OriginUnavailable('origin-refused', `${exposed} is being altered faster than its columns can be read.`);
+}
+
+const STEADY_ATTEMPTS = 5;
+
+/** Nothing where a column is gone again. */
+async function readResultTypes(origin: Queryable, select: string): Promise<string | undefined> {
+  try {
+    return describeTypes(await origin.query(`${select} LIMIT 0`));
+  } catch (error) {
+    if (codeOf(error) === 'ER_BAD_FIELD_ERROR') return undefined;
+    throw error;
+  }
+}
+
+/** `columnLength` tells a BIT(8) from a BIT(64). */
+export function describeTypes({ fields }: TextResult): string {
+  return fields
+    .map(({ columnType, columnLength, characterSet, decimals, flags }) => [columnType, columnLength, characterSet, decimals, flags].join('/'))
+    .join();
 }
 
 /**
@@ -99,7 +130,7 @@ export function composeSchema(
   uniqueKeys: readonly (readonly string[])[],
   config: TableConfig,
   where: string,
-): SchemaOutcome {
+): { readonly schema: Omit<TableSchema, 'resultTypes'> } | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const byName = new Map(all.map((column) => [column.name, column]));
   for (const [list, named] of [['key', config.key], ['columns.allow', config.columns?.allow], ['columns.deny', config.columns?.deny]] as const) {
@@ -187,6 +218,22 @@ function unreadable(error: unknown, name: TableName, where: string, account: str
       };
     default:
       return { code: 'table-unsupported', where, message: messageOf(error) };
+  }
+}
+
+/** TABLE_TYPE in words: VIEW, SEQUENCE, SYSTEM VERSIONED. */
+function kindOf(type: string): string {
+  return type === 'SYSTEM VERSIONED' ? 'system-versioned table' : type.toLowerCase();
+}
+
+function mendOfKind(name: TableName, type: string): string {
+  switch (type) {
+    case 'BASE TABLE':
+      return `ALTER TABLE ${quoteTable(name)} ENGINE = InnoDB;`;
+    case 'VIEW':
+      return 'expose the InnoDB tables behind it';
+    default:
+      return `take ${formatTableName(name)} out of tables`;
   }
 }
 

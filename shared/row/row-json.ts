@@ -78,7 +78,7 @@ function cellEncoder(column: Column): CellEncoder {
     case 'decimal':
       return (cell) => `"${decimalText(cell, mismatch)}"`;
     case 'float':
-      return (cell) => numberText(shortestFloat(floatingPoint(cell, mismatch)));
+      return (cell) => numberText(shortestFloat(singlePrecision(cell, mismatch)));
     case 'double':
       return (cell) => numberText(floatingPoint(cell, mismatch));
     case 'bit':
@@ -125,6 +125,13 @@ function decimalText(cell: Buffer, mismatch: () => Error): string {
 function floatingPoint(cell: Buffer, mismatch: () => Error): number {
   const value = Number(cell.toString('latin1'));
   if (!Number.isFinite(value) || cell.length === 0) throw mismatch();
+  return value;
+}
+
+/** As a double, so a column that has become a DOUBLE shows only by its digits. */
+function singlePrecision(cell: Buffer, mismatch: () => Error): number {
+  const value = floatingPoint(cell, mismatch);
+  if (Math.fround(value) !== value) throw mismatch();
   return value;
 }
 

@@ -31,9 +31,9 @@ test('retries do not outlast the deadline', async () => {
   assert.ok(performance.now() - started < 400);
 });
 
-test('an aborted signal ends the call with its reason', async () => {
+test('an aborted signal ends the call with its reason, and the request is abandoned', { timeout: 10_000 }, async () => {
   const server = await scriptedServer(() => undefined);
-  const client = server.client();
+  const client = server.client({ deadlineMs: 60_000 });
   const controller = new AbortController();
   const read = client.get('test', 'users', 1, { signal: controller.signal });
   setTimeout(() => controller.abort(new Error('the user left')), 20);

@@ -99,9 +99,9 @@ test('who leaves is told at once, and the others get their rows', async () => {
   assert.deepEqual(await stayed, [{ id: '1' }, { id: '2' }]);
 });
 
-test('when all have left, the request is abandoned; before it was sent, it never is', async () => {
+test('when all have left, the request is abandoned; before it was sent, it never is', { timeout: 10_000 }, async () => {
   const server = await scriptedServer(() => undefined);
-  const client = server.client({ coalesce: true });
+  const client = server.client({ coalesce: true, deadlineMs: 60_000 });
   const controller = new AbortController();
   const { signal } = controller;
   const reads = [1, 2].map((id) => assert.rejects(client.get('test', 'users', id, { signal }), { name: 'AbortError' }));

@@ -47,7 +47,10 @@ test('an id with a comma in it travels alone: the gateway could take the comma f
 });
 
 test('one failed request fails the call, and those not yet begun are not made', async () => {
-  const server = await scriptedServer((_request, response) => sendProblem(response, 400, 'bad-id'));
+  const server = await scriptedServer((request, response, index) => {
+    if (index === 0) sendProblem(response, 400, 'bad-id');
+    else setTimeout(() => sendRows(request, response), 20);
+  });
   const ids = Array.from({ length: 20_000 }, (_, index) => index);
   await assert.rejects(server.client().getMany('test', 'users', ids), { code: 'bad-id' });
   assert.ok(server.requests.length <= 4, `${server.requests.length} requests`);

@@ -1,0 +1,207 @@
+/** The configuration: what is refused, in which words, and on which line. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadConfig, parseConfig } from '../../shared/config/load.ts';
+import { ConfigSchema } from '../../shared/config/schema.ts';
+import { type Problem, SetupError } from '../../shared/errors/errors.ts';
+import { temporaryFolder } from '../support/stack.ts';
+
+const VALID = `
+origin:
+  url: mysql://ringfill:\${PASSWORD:-none}@127.0.0.1:3306
+rings:
+  - name: primary
+    shards:
+      r1: redis://127.0.0.1:6379
+tables:
+  shop.orders: {}
+`;
+
+function problemsOf(text: string, env: NodeJS.ProcessEnv = {}): readonly Problem[] {
+  try {
+    parseConfig(text, 'ringfill.yml', env);
+  } catch (error) {
+    if (error instanceof SetupError) return error.problems;
+    throw error;
+  }
+  throw new Error('it was accepted');
+}
+
+function only(text: string, env: NodeJS.ProcessEnv = {}): Problem {
+  const [first, ...rest] = problemsOf(text, env);
+  assert.deepEqual(rest, []);
+  return first as Problem;
+}
+
+test('what is not said has its default', () => {
+  const config = parseConfig(VALID, 'ringfill.yml', {});
+  assert.deepEqual(config.http, { host: '127.0.0.1', port: 8080 });
+  assert.equal(config.origin.timeoutMs, 2_000);
+  assert.equal(config.shards.timeoutMs, 250);
+  assert.equal(config.keyPrefix, '');
+  assert.equal(config.log.level, 'info');
+  assert.deepEqual(config.defaults, {
+    ttlSeconds: 300,
+    graceSeconds: 3_600,
+    negativeTtlSeconds: 30,
+    ttlJitterPercent: 10,
+    rowBytesMax: 1_048_576,
+    leaseWaitMs: 500,
+  });
+});
+
+test('a table says nothing that it was not told, so that `defaults` holds for it', () => {
+  const config = parseConfig(`${VALID}defaults:\n  ttlSeconds: 7\n`, 'ringfill.yml', {});
+  assert.deepEqual(config.tables['shop.orders'], {});
+});
+
+for (const [claim, text, where, message] of [
+  ['an unknown key, with the nearest known one', `${VALID}orign: {}\n`, 'ringfill.yml:10: orign', /unknown key; did you mean origin\?/],
+  ['an unknown key in a table', VALID.replace('{}', '\n    columns:\n      denny: [a]'), 'ringfill.yml:11: tables.shop.orders.columns.denny', /did you mean deny\?/],
+  ['a key in another case', VALID.replace('url:', 'URL: x\n  url:'), 'ringfill.yml:3: origin.URL', /did you mean url\?/],
+  ['a far-off key, with all that are known', VALID.replace('url:', 'zzzzzzzzzz: 1\n  url:'), 'ringfill.yml:3: origin.zzzzzzzzzz', /known here: url, connections,/],
+  ['a number out of bounds, with its meaning and unit', `${VALID}shards:\n  timeoutMs: 1\n`, 'ringfill.yml:11: shards.timeoutMs', /must be >= 5 .*Milliseconds/],
+  ['a word where a number belongs', `${VALID}defaults:\n  ttlSeconds: soon\n`, 'ringfill.yml:11: defaults.ttlSeconds', /must be integer/],
+  ['a choice that is none', VALID.replace('shards:', 'placement: ketma\n    shards:'), 'ringfill.yml:6: rings.0.placement', /is not one of balanced, ketama/],
+  ['a table without its database', VALID.replace('shop.orders', 'orders'), 'ringfill.yml:9: tables.orders', /as db\.table/],
+  ['a table with nothing behind its name', VALID.replace(' {}', ''), 'ringfill.yml:9: tables.shop.orders', /is empty; write \{\}/],
+  ['a shard that is not Redis', VALID.replace('redis://', 'http://'), 'ringfill.yml:7: rings.0.shards.r1', /redis:\/\/user:password@host:port/],
+  ['a database number that is none', VALID.replace(':6379', ':6379/x'), 'ringfill.yml:7: rings.0.shards.r1', /"x" is not a Redis database number/],
+  ['a URL parameter that MySQL does not know', VALID.replace(':3306', ':3306?ssl=1'), 'ringfill.yml:3: origin.url', /\?ssl= is not known; known: ssl-mode/],
+  ['both an allow and a deny list', VALID.replace('{}', '{columns: {allow: [a], deny: [b]}}'), 'ringfill.yml:9: tables.shop.orders.columns', /Either allow or deny/],
+  ['a soft TTL above the TTL', `${VALID}defaults:\n  ttlSeconds: 5\n  softTtlSeconds: 9\n`, 'ringfill.yml:12: defaults.softTtlSeconds', /softTtlSeconds \(9\) is more than ttlSeconds \(5\)/],
+  ['a name used twice', VALID.replace('r1:', 'primary:'), 'ringfill.yml:7: rings.0.shards.primary', /used twice/],
+] as const) {
+  test(`refused: ${claim}`, () => {
+    const problem = only(text);
+    assert.equal(problem.code, 'config-invalid');
+    assert.equal(problem.where, where);
+    assert.match(problem.message, message);
+  });
+}
+
+test('all that is wrong is told at once', () => {
+  const found = problemsOf(`${VALID}htp: {}\nlog:\n  level: loud\nkeyPrefix: "a b"\n`).map(({ where }) => where);
+  assert.deepEqual(found.toSorted(), ['ringfill.yml:10: htp', 'ringfill.yml:12: log.level', 'ringfill.yml:13: keyPrefix']);
+});
+
+test('what is missing is named with its meaning', () => {
+  const found = problemsOf('rings: []\ntables: {}\n').map(({ where, message }) => `${where} ${message}`);
+  assert.ok(found.some((line) => /origin is missing \(The MySQL or MariaDB/.test(line)), found.join('\n'));
+  assert.match(only('').message, /is empty/);
+});
+
+test('text that is not YAML is refused with line and column, and never quoted', () => {
+  const problems = problemsOf(VALID.replace('rings:', 'rings: [hunter2'));
+  for (const { code, where, message } of problems) {
+    assert.equal(code, 'config-unreadable');
+    assert.match(where, /^ringfill\.yml:\d+:\d+$/);
+    assert.doesNotMatch(message, /hunter2/);
+  }
+  assert.match(problems[0]?.where ?? '', /^ringfill\.yml:[45]:/);
+  const alias = only(VALID.replace('{}', '{ttlSeconds: *hunter2}'));
+  assert.equal(alias.code, 'config-unreadable');
+  assert.match(alias.message, /put quotes around a value that begins with \* or &/);
+  assert.match(only(`${VALID}tables: {}\n`).message, /unique/);
+});
+
+test('a file that is not there is refused with what writes one', () => {
+  assert.throws(
+    () => loadConfig('/nowhere/ringfill.yml', {}),
+    (error: unknown) => error instanceof SetupError && error.code === 'config-unreadable' && /ringfill init --mysql/.test(error.message),
+  );
+});
+
+test('${NAME} is the environment variable, ${NAME:-default} one that need not be set', () => {
+  const url = (env: NodeJS.ProcessEnv) => parseConfig(VALID, 'ringfill.yml', env).origin.url;
+  assert.equal(url({}), 'mysql://ringfill:none@127.0.0.1:3306');
+  assert.equal(url({ PASSWORD: 'sesame' }), 'mysql://ringfill:sesame@127.0.0.1:3306');
+});
+
+test('a password in a URL may hold any character', () => {
+  const text = VALID.replace('redis://', 'redis://${USER}:${file:SECRET}@');
+  const secret = join(temporaryFolder(), 'secret');
+  writeFileSync(secret, 'p@ss/w:rd#%41\n');
+  const config = parseConfig(text.replace('SECRET', secret), 'ringfill.yml', { PASSWORD: 'a@b/c?d#e%20"\n', USER: 'ü' });
+  assert.equal(decodeURIComponent(new URL(config.origin.url).password), 'a@b/c?d#e%20"\n');
+  const shard = new URL(String(config.rings[0]?.shards['r1']));
+  assert.equal(decodeURIComponent(shard.username), 'ü');
+  assert.equal(decodeURIComponent(shard.password), 'p@ss/w:rd#%41');
+  assert.equal(shard.host, '127.0.0.1:6379');
+});
+
+test('outside of a login a reference is taken as it is', () => {
+  const config = parseConfig(VALID.replace('127.0.0.1:3306', '${HOST}/${PATH}?socket=${SOCKET}'), 'ringfill.yml', {
+    HOST: 'db:1',
+    PATH: 'a/b',
+    SOCKET: '/run/mysql@1.sock',
+  });
+  assert.equal(config.origin.url, 'mysql://ringfill:none@db:1/a/b?socket=/run/mysql@1.sock');
+});
+
+test('$${ is a literal ${', () => {
+  const text = VALID.replace('redis://127.0.0.1:6379', () => '{sentinel: {group: "$${x}", sentinels: ["h:1"]}}');
+  assert.deepEqual(parseConfig(text, 'ringfill.yml', {}).rings[0]?.shards['r1'], { sentinel: { group: '${x}', sentinels: ['h:1'] } });
+});
+
+test('every secret that is missing is named, with its line', () => {
+  const text = VALID.replace(':-none', '').replace('redis://', 'redis://:${file:/nowhere/secret}@').replace('{}', '{key: ["${1}"]}');
+  const found = problemsOf(text);
+  assert.deepEqual(found.map(({ code, where }) => `${code} ${where}`), [
+    'config-secret-missing ringfill.yml:3: origin.url',
+    'config-secret-missing ringfill.yml:7: rings.0.shards.r1',
+    'config-secret-missing ringfill.yml:9: tables.shop.orders.key.0',
+  ]);
+  assert.match(found[0]?.message ?? '', /environment variable PASSWORD is not set/);
+  assert.equal(found[0]?.mend, 'export PASSWORD=…');
+  assert.match(found[1]?.message ?? '', /ENOENT/);
+  assert.match(found[2]?.message ?? '', /write \$\{NAME\}/);
+});
+
+test('no message repeats a password', () => {
+  for (const text of [
+    VALID.replace('${PASSWORD:-none}', 'hunter2').replace('3306', '99999999'),
+    VALID.replace('${PASSWORD:-none}', 'hunter2').replace('mysql://', 'mysq://'),
+    VALID.replace('redis://', 'http://:hunter2@'),
+    VALID.replace('redis://', 'redis://:hunter2@[::'),
+  ]) {
+    assert.doesNotMatch(new SetupError(problemsOf(text) as [Problem]).message, /hunter2/);
+  }
+});
+
+interface Described {
+  readonly description?: string;
+  readonly properties?: Record<string, Described>;
+  readonly patternProperties?: Record<string, Described>;
+  readonly items?: Described;
+  readonly anyOf?: readonly Described[];
+}
+
+test('the published schema describes every key', () => {
+  const undescribed: string[] = [];
+  let described = 0;
+  const walk = (schema: Described, path: string) => {
+    for (const [name, property] of Object.entries({ ...schema.properties, ...schema.patternProperties })) {
+      if (property.description === undefined) undescribed.push(`${path}${name}`);
+      else described += 1;
+      walk(property, `${path}${name}.`);
+    }
+    if (schema.items !== undefined) walk(schema.items, `${path}[].`);
+    for (const branch of schema.anyOf ?? []) walk(branch, path);
+  };
+  walk(JSON.parse(JSON.stringify(ConfigSchema)) as Described, '');
+  assert.deepEqual(undescribed, []);
+  assert.ok(described > 40, `only ${described} keys were looked at`);
+});
+
+test('every bound has a default that lies within it, or none', () => {
+  const walk = (schema: { default?: unknown; minimum?: number; maximum?: number; properties?: Record<string, never> }, path: string) => {
+    if (typeof schema.default === 'number') {
+      assert.ok(schema.default >= (schema.minimum ?? -Infinity) && schema.default <= (schema.maximum ?? Infinity), path);
+    }
+    for (const [name, property] of Object.entries(schema.properties ?? {})) walk(property, `${path}.${name}`);
+  };
+  walk(JSON.parse(JSON.stringify(ConfigSchema)) as Parameters<typeof walk>[0], '');
+});
