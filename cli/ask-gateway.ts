@@ -1,11 +1,17 @@
 /** What the commands that ask a running gateway have in common. */
 import { InvalidArgumentError, Option } from 'commander';
 import { RingfillClient, RingfillError } from '../client/index.ts';
+import { settingsOf } from '../client/options.ts';
+import { messageOf } from '../shared/errors/errors.ts';
 
 export function urlOption(): Option {
   return new Option('--url <url>', 'where the gateway listens').default('http://127.0.0.1:8080').argParser((text) => {
-    if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-    throw new InvalidArgumentError('It is not a URL such as http://127.0.0.1:8080.');
+    try {
+      settingsOf({ url: text });
+    } catch (error) {
+      throw new InvalidArgumentError(`${messageOf(error)}.`);
+    }
+    return text;
   });
 }
 

@@ -4,15 +4,23 @@ import { Command } from 'commander';
 import { SetupError } from '../shared/errors/errors.ts';
 import { checkCommand } from './commands/check.ts';
 import { gatewayCommand } from './commands/gateway.ts';
+import { initCommand } from './commands/init.ts';
 import { demoCommand } from './commands/demo.ts';
+import { getCommand } from './commands/get.ts';
+import { ownerCommand } from './commands/owner.ts';
+import { ringCommand } from './commands/ring.ts';
 import { packageVersion } from './package-version.ts';
 
 const program = new Command('ringfill')
   .description('A read-through cache gateway for MySQL rows: GET /db/table/id, from the Redis shard that owns the row.')
   .version(packageVersion())
   .showHelpAfterError('(ringfill --help lists the commands)')
+  .addCommand(initCommand())
   .addCommand(checkCommand())
   .addCommand(gatewayCommand())
+  .addCommand(getCommand())
+  .addCommand(ringCommand())
+  .addCommand(ownerCommand())
   .addCommand(demoCommand());
 
 try {

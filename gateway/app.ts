@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { codeOf, messageOf, OriginUnavailable, RequestRefused } from '../shared/errors/errors.ts';
 import type { AnswerCode } from '../shared/errors/catalogue.ts';
 import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
@@ -13,6 +13,7 @@ import type { Log } from '../shared/telemetry/log.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { addOperationsRoutes } from './http/operations-routes.ts';
 import { problem, problemOf, type Problem } from './http/problem.ts';
+import { originForm } from './http/request-target.ts';
 import { addRowRoutes } from './http/row-routes.ts';
 import type { Ports } from './journey/read-through.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
@@ -31,6 +32,9 @@ export interface AppOptions {
 /** Longer than any id that can be right, so that a wrong one is told what is wrong with it. */
 const PATH_SEGMENT_MAX = 16_384;
 
+/** Of the URL and the headers together: 1,000 ids of 20 digits, or of 16 bytes in hex, fit. Node's own limit is 16 KiB. */
+const HEADER_BYTES_MAX = 65_536;
+
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { telemetry, log } = options;
   const app = fastify({
@@ -38,6 +42,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: PATH_SEGMENT_MAX, caseSensitive: true },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    http: { maxHeaderSize: HEADER_BYTES_MAX },
     frameworkErrors: (error, _request, reply) => {
       send(reply as unknown as FastifyReply, problemOfHttp(error), telemetry);
     },
@@ -54,12 +59,18 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     send(reply, answer, telemetry);
   });
 
-  app.setNotFoundHandler((request, reply) => {
-    const known = isRowPath(request.raw.url ?? '') && request.method !== 'GET' && request.method !== 'HEAD';
+  const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
+    const known = isRowPath(originForm(request.raw.url ?? '')) && request.method !== 'GET' && request.method !== 'HEAD';
     const answer = known
       ? problem('method-not-allowed', 'Rows are read with GET or HEAD; write them in MySQL.', { allow: 'GET, HEAD' })
       : problem('route-not-found', 'Rows are at /db/table/id; /-/docs lists every route.');
     send(reply, answer, telemetry);
+  };
+  app.setNotFoundHandler(answerNotFound);
+  // Before the body is parsed: what is wrong with a body that nobody will read is not the trouble.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) answerNotFound(request, reply);
+    else done();
   });
 
   // The document is made when it is asked for: the tables may be known only later.
@@ -108,7 +119,7 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   const code: AnswerCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri-too-long' : 'bad-request';
-  const detail = code === 'uri-too-long' ? 'The URL and headers together are longer than 16 KiB.' : 'This is not HTTP.';
+  const detail = code === 'uri-too-long' ? `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.` : 'This is not HTTP.';
   const { status, headers, body } = problem(code, detail);
   const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
   const lines = fields.map(([name, value]) => `${name}: ${value}`);

@@ -8,7 +8,7 @@ import { mysqlOptions } from '../../shared/origin/mysql-url.ts';
 import { quoteAccount } from '../../shared/origin/table-name.ts';
 import { cellText } from './cells.ts';
 import type { Finding } from './finding.ts';
-import { isAtLeast, type SqlServer, sqlServerOf } from './server-version.ts';
+import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, type SqlServer, sqlServerOf } from '../../shared/origin/server-version.ts';
 
 /** What the checks of tables and of sync go on with. */
 export interface CheckedOrigin {
@@ -22,9 +22,6 @@ export interface OriginReport {
   /** Nothing if it cannot be asked further. */
   readonly origin: CheckedOrigin | undefined;
 }
-
-const OLDEST = { mysql: '8.0', mariadb: '10.6' } as const;
-const NAMES = { mysql: 'MySQL', mariadb: 'MariaDB' } as const;
 
 /** More than reading, for the whole server. */
 const POWERS = ['SUPER', 'INSERT', 'UPDATE', 'DELETE', 'DROP', 'CREATE USER', 'FILE'];
@@ -44,21 +41,25 @@ export async function checkOrigin(pool: OriginPool, url: string, timeoutMs: numb
   const tookMs = Math.round(performance.now() - started);
   const server = sqlServerOf(cellText(rows[0]?.[0]));
   const account = cellText(rows[0]?.[1]);
-  const oldest = OLDEST[server.flavour];
+  const oldest = OLDEST_ORIGIN[server.flavour];
   const recent = isAtLeast(server.version, oldest);
   const findings: Finding[] = [
-    { group, requirement: 'reachable', verdict: 'met', found: `answered in ${tookMs} ms (origin.timeoutMs is ${timeoutMs})` },
+    {
+      group,
+      requirement: 'reachable',
+      verdict: 'met',
+      found: `answered in ${tookMs} ms (origin.timeoutMs is ${timeoutMs})`,
+    },
     { group, requirement: 'login', verdict: 'met', found: `as ${quoteAccount(account)}` },
     {
       group,
       requirement: 'version',
       verdict: recent ? 'met' : 'unmet',
-      found: `${NAMES[server.flavour]} ${server.version}${recent ? '' : `; ${oldest} or later is needed`}`,
+      found: `${SERVER_NAMES[server.flavour]} ${server.version}${recent ? '' : `; ${oldest} or later is needed`}`,
       ...(recent ? {} : { why: 'Older ones lack SKIP LOCKED and binlog_row_metadata, by which a read is proved.' }),
     },
   ];
-  const powers = await globalPrivileges(pool, account);
-  const excess = POWERS.filter((power) => powers.has(power));
+  const excess = await excessPrivileges(pool, account);
   if (excess.length > 0) {
     findings.push({
       group,
@@ -66,11 +67,20 @@ export async function checkOrigin(pool: OriginPool, url: string, timeoutMs: numb
       verdict: 'warning',
       found: `${quoteAccount(account)} may also ${excess.join(', ')}, on every database`,
       why: 'ringfill only reads. An account that can do more is a risk for nothing.',
-      mend: [`CREATE USER 'ringfill'@'%' IDENTIFIED BY '…';`, '-- then the GRANTs that ringfill init writes at the end of its file'],
+      mend: [
+        `CREATE USER 'ringfill'@'%' IDENTIFIED BY '…';`,
+        '-- then the GRANTs that ringfill init writes at the end of its file',
+      ],
     });
   }
   findings.push(...(await checkClock(pool, group)));
   return { findings, origin: { server, account } };
+}
+
+/** What the account may do on every database beyond reading. */
+export async function excessPrivileges(pool: OriginPool, account: string): Promise<string[]> {
+  const held = await globalPrivileges(pool, account);
+  return POWERS.filter((power) => held.has(power));
 }
 
 /** Privileges on `*.*`; the server lists those of the current account. */
@@ -141,7 +151,7 @@ function refused(group: string, url: string, error: unknown): Finding[] {
 }
 
 function adviceOn(code: string | undefined): string {
-  switch (code) {
+  switch (code ?? '') {
     case 'ECONNREFUSED':
       return 'nothing listens there: start the server, or correct host and port in origin.url; see its bind-address too';
     case 'ENOENT':

@@ -18,7 +18,11 @@ export interface ShardIdentity {
 export function checkRings(config: Config, identities: readonly ShardIdentity[]): Finding[] {
   const layers = new Layers(
     config.rings.map(({ name, placement, shards }) => {
-      return { name, placement: placement ?? 'balanced', shards: new Map(Object.keys(shards).map((shard) => [shard, shard])) };
+      return {
+        name,
+        placement: placement ?? 'balanced',
+        shards: new Map(Object.keys(shards).map((shard) => [shard, shard])),
+      };
     }),
   );
   const findings = layers.layers.map(({ name, placement, shares }): Finding => {

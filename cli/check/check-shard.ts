@@ -16,7 +16,7 @@ import { defineScripts } from '../../shared/shard/scripts.ts';
 import { clockFinding } from './check-origin.ts';
 import type { Finding } from './finding.ts';
 import { redisCli } from './redis-cli.ts';
-import { isAtLeast } from './server-version.ts';
+import { isAtLeast } from '../../shared/origin/server-version.ts';
 
 export interface ShardToCheck {
   readonly name: string;
@@ -38,6 +38,9 @@ const OLDEST_FOR_SYNC = '7.0';
 
 /** Longer than the gateway waits: a slow server is to be told from one that is not there. */
 const DEADLINE_MS = 5_000;
+
+/** The client's words for bytes that no Redis sends. */
+const NOT_REDIS = /Protocol error|Unknown RESP type|Invalid RESP/i;
 
 const COMMANDS = ['ping', 'select', 'info', 'time', 'mget', 'get', 'set', 'del', 'eval', 'evalsha'];
 
@@ -94,22 +97,31 @@ class ShardCheck {
     return { findings: this.#findings, runId, db };
   }
 
-  #add(requirement: string, verdict: Finding['verdict'], found: string, more: { why?: string; mend?: string[]; neededFor?: 'sync' } = {}): void {
-    this.#findings.push({ group: `shard ${this.#shard.name}, ring ${this.#shard.ring}`, requirement, verdict, found, ...more });
+  #add(
+    requirement: string,
+    verdict: Finding['verdict'],
+    found: string,
+    more: { why?: string; mend?: string[]; neededFor?: 'sync' } = {},
+  ): void {
+    this.#findings.push({
+      group: `shard ${this.#shard.name}, ring ${this.#shard.ring}`,
+      requirement,
+      verdict,
+      found,
+      ...more,
+    });
   }
 
   #notReached(error: unknown): void {
     const { tls } = this.#options;
     const sentinel = typeof this.#shard.endpoint !== 'string';
-    const foreign = messageOf(error).startsWith('Protocol error');
-    const found = foreign ? 'what answers there is not Redis' : messageOf(error);
+    const foreign = NOT_REDIS.test(messageOf(error));
+    const found = foreign ? 'what answers there is not Redis' : messageOf(error).trim();
     const advice = foreign
       ? `correct host and port; is it a server with TLS? Then write rediss://`
       : sentinel
         ? 'see that the Sentinels run, that they know the group by this name, and that this machine reaches the master they name'
-        : tls === undefined
-          ? adviceOn(codeOf(error))
-          : `${adviceOn(codeOf(error))}; a certificate of your own authority needs ?ca=/path`;
+        : adviceOn(codeOf(error), tls !== undefined);
     this.#add('reachable', 'unmet', `${this.#address}: ${found}`, {
       why: 'The gateway goes round it: its rows are read from the next ring, or from MySQL.',
       mend: [`# ${advice}`, ...(sentinel ? [] : [`${this.#cli} PING`])],
@@ -136,17 +148,25 @@ class ShardCheck {
     if (pingRefused?.startsWith('DENIED') === true) {
       this.#add('reachable', 'unmet', `${where}: it is in protected mode and takes no one from another machine`, {
         why: 'The gateway goes round it.',
-        mend: ['# on that machine: a password, or bind to the interface that the gateway uses', "redis-cli CONFIG SET requirepass '…'"],
+        mend: [
+          '# on that machine: a password, or bind to the interface that the gateway uses',
+          "redis-cli CONFIG SET requirepass '…'",
+        ],
       });
       return false;
     }
     this.#add('reachable', 'met', `${where}, answered in ${tookMs} ms (shards.timeoutMs is ${this.#timeoutMs})`);
     const name = username ?? 'default';
     if (loginRefused?.startsWith('WRONGPASS') === true || (loginRefused !== undefined && pingRefused !== undefined)) {
-      this.#add('login', 'unmet', `the password of ${name} is wrong, or the user is disabled (${firstWord(loginRefused)})`, {
-        why: 'The gateway goes round a shard that refuses its login.',
-        mend: [`# try the password that the configuration names`, `${this.#cli} PING`],
-      });
+      this.#add(
+        'login',
+        'unmet',
+        `the password of ${name} is wrong, or the user is disabled (${firstWord(loginRefused)})`,
+        {
+          why: 'The gateway goes round a shard that refuses its login.',
+          mend: [`# try the password that the configuration names`, `${this.#cli} PING`],
+        },
+      );
       return false;
     }
     if (pingRefused?.startsWith('NOAUTH') === true) {
@@ -185,7 +205,10 @@ class ShardCheck {
     }
     this.#add('database', 'unmet', `${db}: ${refused}`, {
       why: 'What is cached would end up among another application’s keys.',
-      mend: [`${this.#cli.replace(/ -n \d+/, '')} CONFIG GET databases`, '# take a database number below that, or use keyPrefix instead'],
+      mend: [
+        `${this.#cli.replace(/ -n \d+/, '')} CONFIG GET databases`,
+        '# take a database number below that, or use keyPrefix instead',
+      ],
     });
     return false;
   }
@@ -228,7 +251,9 @@ class ShardCheck {
     const valkey = info.get('valkey_version');
     const shown = valkey === undefined ? `Redis ${version}` : `Valkey ${valkey} (Redis ${version})`;
     if (!isAtLeast(version, OLDEST)) {
-      this.#add('version', 'unmet', `${shown}; ${OLDEST} or later is needed`, { why: 'The scripts are not tried on older ones.' });
+      this.#add('version', 'unmet', `${shown}; ${OLDEST} or later is needed`, {
+        why: 'The scripts are not tried on older ones.',
+      });
     } else if (!isAtLeast(version, OLDEST_FOR_SYNC)) {
       const why = 'A full Redis would refuse changes: scripts that may write then came with 7.0.';
       this.#add('version', 'warning', `${shown}; ${OLDEST_FOR_SYNC} or later is needed`, { why, neededFor: 'sync' });
@@ -237,7 +262,7 @@ class ShardCheck {
     }
   }
 
-  /** By doing it: a lease, a fill, a read, all under the configured prefix. */
+  /** By doing it: a lease, a fill (which gives the lease back), a read; all under the configured prefix. */
   async #fills(redis: Redis, info: ReadonlyMap<string, string> | undefined): Promise<void> {
     const key = `${this.#keyPrefix}ringfill:check:${randomBytes(6).toString('hex')}`;
     const token = 'check';
@@ -247,8 +272,6 @@ class ShardCheck {
       await soon(redis.fillUnsynced(key, leaseKey(key), token, 'check', 1_000));
       step = 'MGET';
       await soon(redis.mgetBuffer([key]));
-      step = 'EVALSHA';
-      await soon(redis.releaseLease(leaseKey(key), token));
       step = 'DEL';
       await soon(redis.del(key));
       this.#add('fills', 'met', 'a lease, a fill and a read by its scripts');
@@ -257,25 +280,47 @@ class ShardCheck {
     }
   }
 
-  #explainFill(message: string, step: string, info: ReadonlyMap<string, string> | undefined): [string, { why: string; mend?: string[] }] {
+  #explainFill(
+    message: string,
+    step: string,
+    info: ReadonlyMap<string, string> | undefined,
+  ): [string, { why: string; mend?: string[] }] {
     const why = 'Rows that it owns could not be stored: each would be read from MySQL each time.';
     if (/READONLY|can't write against a read only replica/.test(message)) {
       const master = info?.get('master_host');
       const found = `it is a read-only replica${master === undefined ? '' : ` of ${master}:${info?.get('master_port')}`}`;
-      return [found, { why, mend: ['# name the master instead, or the Sentinel group; or make it a master', `${this.#cli} REPLICAOF NO ONE`] }];
+      return [
+        found,
+        {
+          why,
+          mend: [
+            '# name the master instead, or the Sentinel group; or make it a master',
+            `${this.#cli} REPLICAOF NO ONE`,
+          ],
+        },
+      ];
     }
     if (/NOPERM|no permissions to|ACL failure|can't run this command/i.test(message)) {
-      return [`${step}: ${message}`, { why, mend: [this.#acl(`~${this.#keyPrefix}* ${COMMANDS.map((command) => `+${command}`).join(' ')}`)] }];
+      return [
+        `${step}: ${message}`,
+        { why, mend: [this.#acl(`~${this.#keyPrefix}* ${COMMANDS.map((command) => `+${command}`).join(' ')}`)] },
+      ];
     }
     if (message.includes('OOM')) {
-      return ['it is full, and evicts nothing (OOM)', { why, mend: [`${this.#cli} CONFIG SET maxmemory-policy allkeys-lru`] }];
+      return [
+        'it is full, and evicts nothing (OOM)',
+        { why, mend: [`${this.#cli} CONFIG SET maxmemory-policy allkeys-lru`] },
+      ];
     }
     if (message.includes('MISCONF')) {
       const mend = [`# mend its disk; a cache needs none`, `${this.#cli} CONFIG SET save ''`];
       return ['it cannot save to its disk, and refuses writes until it can (MISCONF)', { why, mend }];
     }
     if (/unknown command/i.test(message)) {
-      return [`${step} is not a command here`, { why, mend: ['# a proxy, or a rename-command in redis.conf: scripts must be allowed'] }];
+      return [
+        `${step} is not a command here`,
+        { why, mend: ['# a proxy, or a rename-command in redis.conf: scripts must be allowed'] },
+      ];
     }
     return [`${step}: ${message}`, { why }];
   }
@@ -290,10 +335,13 @@ class ShardCheck {
     if (policy === undefined) return;
     const limit = Number(info?.get('maxmemory') ?? 0);
     const found = `maxmemory ${info?.get('maxmemory_human') ?? limit}, ${policy}`;
-    const mend = [`${this.#cli} CONFIG SET maxmemory-policy allkeys-lru`, '# and in redis.conf: maxmemory-policy allkeys-lru'];
+    const mend = [
+      `${this.#cli} CONFIG SET maxmemory-policy allkeys-lru`,
+      '# and in redis.conf: maxmemory-policy allkeys-lru',
+    ];
     if (limit === 0) {
       this.#add('eviction', 'note', 'no maxmemory: it grows until the machine’s memory ends', {
-        mend: [`${this.#cli} CONFIG SET maxmemory 1gb`, ...(policy === 'noeviction' ? mend : [])],
+        mend: [`${this.#cli} CONFIG SET maxmemory 1gb`, ...(policy === 'noeviction' ? mend.slice(0, 1) : [])],
       });
     } else if (policy === 'noeviction') {
       const why = 'Once it is full nothing more is stored: every other row is read from MySQL each time.';
@@ -341,8 +389,8 @@ function firstWord(message: string): string {
   return message.split(' ')[0] ?? message;
 }
 
-function adviceOn(code: string | undefined): string {
-  switch (code) {
+function adviceOn(code: string | undefined, tls: boolean): string {
+  switch (code ?? '') {
     case 'ECONNREFUSED':
       return 'nothing listens there: start this Redis, or correct host and port; see its bind setting too';
     case 'ENOENT':
@@ -351,6 +399,8 @@ function adviceOn(code: string | undefined): string {
     case 'EAI_AGAIN':
       return 'that name does not resolve here: correct the host';
     default:
-      return 'see that it runs, that this machine may reach it (firewall), and that it is a Redis without TLS that listens there';
+      return tls
+        ? 'see that it runs, that this machine may reach it (firewall), that this port speaks TLS, and that its certificate is trusted (?ca=/path)'
+        : 'see that it runs, that this machine may reach it (firewall), and that it is a Redis without TLS that listens there';
   }
 }

@@ -9,7 +9,7 @@ import type { TableSchema } from '../../shared/origin/table-schema.ts';
 import { cellText } from './cells.ts';
 import { type CheckedOrigin, globalPrivileges } from './check-origin.ts';
 import type { Finding } from './finding.ts';
-import { isAtLeast, type SqlServer } from './server-version.ts';
+import { isAtLeast, type SqlServer } from '../../shared/origin/server-version.ts';
 
 const GROUP = 'origin, for sync';
 
@@ -104,13 +104,24 @@ async function checkSettings(pool: OriginPool, server: SqlServer): Promise<Findi
     const inFile = `# in my.cnf, under [mysqld]: ${line}`;
     const literal = /^\d+$/.test(wanted) ? wanted : `'${wanted}'`;
     const persistent = server.flavour === 'mysql';
-    const mend = fixed === true
-      ? [inFile, '# and restart the server']
-      : persistent
-        ? [`SET PERSIST ${variable} = ${literal};`]
-        : [`SET GLOBAL ${variable} = ${literal};`, inFile];
-    const found = value === undefined ? 'this server does not know it' : `is ${value === '' ? 'empty' : value}, must be ${wanted === '' ? 'empty' : wanted}`;
-    findings.push({ group: GROUP, requirement: variable, verdict: logs || variable === 'log_bin' ? 'warning' : 'note', found, why, mend });
+    const mend =
+      fixed === true
+        ? [inFile, '# and restart the server']
+        : persistent
+          ? [`SET PERSIST ${variable} = ${literal};`]
+          : [`SET GLOBAL ${variable} = ${literal};`, inFile];
+    const found =
+      value === undefined
+        ? 'this server does not know it'
+        : `is ${value === '' ? 'empty' : value}, must be ${wanted === '' ? 'empty' : wanted}`;
+    findings.push({
+      group: GROUP,
+      requirement: variable,
+      verdict: logs || variable === 'log_bin' ? 'warning' : 'note',
+      found,
+      why,
+      mend,
+    });
   }
   return findings;
 }
@@ -120,17 +131,32 @@ async function checkGrants(pool: OriginPool, { account }: CheckedOrigin): Promis
   // MariaDB has its own name for the second since 10.5, and takes both.
   const wanted = [
     { grant: 'REPLICATION SLAVE', names: ['REPLICATION SLAVE'], why: 'The right to be sent the binlog.' },
-    { grant: 'REPLICATION CLIENT', names: ['REPLICATION CLIENT', 'BINLOG MONITOR'], why: 'The right to ask where the binlog ends, by which a read is proved.' },
+    {
+      grant: 'REPLICATION CLIENT',
+      names: ['REPLICATION CLIENT', 'BINLOG MONITOR'],
+      why: 'The right to ask where the binlog ends, by which a read is proved.',
+    },
   ];
   return wanted.map(({ grant, names, why }): Finding => {
     const requirement = `grant ${grant}`;
     if (names.some((name) => held.has(name))) return { group: GROUP, requirement, verdict: 'met', found: 'granted' };
     const mend = [`GRANT ${grant} ON *.* TO ${quoteAccount(account)};`];
-    return { group: GROUP, requirement, verdict: 'warning', found: `${quoteAccount(account)} does not have it, or by a role only`, why, mend };
+    return {
+      group: GROUP,
+      requirement,
+      verdict: 'warning',
+      found: `${quoteAccount(account)} does not have it, or by a role only`,
+      why,
+      mend,
+    };
   });
 }
 
-async function checkFilters(pool: OriginPool, server: SqlServer, schemas: ReadonlyMap<string, TableSchema>): Promise<Finding[]> {
+async function checkFilters(
+  pool: OriginPool,
+  server: SqlServer,
+  schemas: ReadonlyMap<string, TableSchema>,
+): Promise<Finding[]> {
   const renamed = server.flavour === 'mysql' && isAtLeast(server.version, '8.2');
   let row: readonly (Buffer | null)[] | undefined;
   try {
@@ -144,8 +170,11 @@ async function checkFilters(pool: OriginPool, server: SqlServer, schemas: Readon
   if (row === undefined) return [];
   const [only, never] = [cellText(row[2]), cellText(row[3])].map((list) => list.split(',').filter((db) => db !== ''));
   const exposed = new Set([...schemas.values()].map(({ name }) => name.db));
-  const hidden = [...exposed].filter((db) => never?.includes(db) === true || (only !== undefined && only.length > 0 && !only.includes(db)));
-  if (hidden.length === 0) return [{ group: GROUP, requirement: 'binlog filters', verdict: 'met', found: 'none over the exposed databases' }];
+  const hidden = [...exposed].filter(
+    (db) => never?.includes(db) === true || (only !== undefined && only.length > 0 && !only.includes(db)),
+  );
+  if (hidden.length === 0)
+    return [{ group: GROUP, requirement: 'binlog filters', verdict: 'met', found: 'none over the exposed databases' }];
   return [
     {
       group: GROUP,
@@ -159,7 +188,11 @@ async function checkFilters(pool: OriginPool, server: SqlServer, schemas: Readon
 }
 
 /** InnoDB carries these out by itself: before MySQL 9.6, and in MariaDB, they are not in the binlog. */
-async function checkCascades(pool: OriginPool, server: SqlServer, schemas: ReadonlyMap<string, TableSchema>): Promise<Finding[]> {
+async function checkCascades(
+  pool: OriginPool,
+  server: SqlServer,
+  schemas: ReadonlyMap<string, TableSchema>,
+): Promise<Finding[]> {
   if (server.flavour === 'mysql' && isAtLeast(server.version, '9.6')) return [];
   const findings: Finding[] = [];
   for (const [label, { name }] of schemas) {
@@ -211,6 +244,13 @@ export function cascadesOf(definition: string): Cascade[] {
   return [...definition.matchAll(FOREIGN_KEY)].flatMap(([, constraint = '', key = '', parent = '', actions = '']) => {
     const rules = [...actions.matchAll(/ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)/g)].map(([rule]) => rule);
     if (rules.length === 0) return [];
-    return [{ constraint: constraint.replaceAll('``', '`'), parent: parent.replaceAll('`', ''), rules: rules.join(' '), definition: key }];
+    return [
+      {
+        constraint: constraint.replaceAll('``', '`'),
+        parent: parent.replaceAll('`', ''),
+        rules: rules.join(' '),
+        definition: key,
+      },
+    ];
   });
 }

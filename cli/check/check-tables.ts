@@ -32,9 +32,17 @@ export async function checkTables(pool: OriginPool, config: Config): Promise<Tab
       findings.push({ group: GROUP, requirement: label, verdict: 'unmet', found: messageOf(error), why });
     }
   }
-  const spaces = [...schemas].map(([name, { name: { db, table }, key }]): KeySpace => {
-    return { name, prefix: tableKeyPrefix(config.keyPrefix, db, table), key };
-  });
+  const spaces = [...schemas].map(
+    ([
+      name,
+      {
+        name: { db, table },
+        key,
+      },
+    ]): KeySpace => {
+      return { name, prefix: tableKeyPrefix(config.keyPrefix, db, table), key };
+    },
+  );
   for (const problem of collidingKeySpaces(spaces)) {
     const label = problem.where.replace(/^tables\./, '');
     findings.push(findingOf(GROUP, label, problem, 'A row of one table would be served as a row of the other.'));
@@ -44,7 +52,7 @@ export async function checkTables(pool: OriginPool, config: Config): Promise<Tab
 
 function describe({ key, columns }: TableSchema, { columns: lists }: Config['tables'][string]): string {
   const parts = [`key ${key.map(({ column }) => column).join(', ')}`];
-  if (lists?.allow === undefined) parts.push(`${columns.length} columns`);
+  if (lists?.allow === undefined) parts.push(columns.length === 1 ? '1 column' : `${columns.length} columns`);
   else parts.push(`only ${columns.map(({ name }) => name).join(', ')}`);
   if (lists?.deny !== undefined && lists.deny.length > 0) parts.push(`never read: ${lists.deny.join(', ')}`);
   return parts.join('; ');

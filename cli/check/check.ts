@@ -55,7 +55,12 @@ async function checkOriginAndTables(config: Config): Promise<Finding[]> {
     findings.push(...(await checkSync(pool, report.origin, tables.schemas)));
   } catch (error) {
     // It was there a moment ago.
-    findings.push({ group: `origin ${pool.address}`, requirement: 'reachable', verdict: 'unmet', found: messageOf(error) });
+    findings.push({
+      group: `origin ${pool.address}`,
+      requirement: 'reachable',
+      verdict: 'unmet',
+      found: messageOf(error),
+    });
   } finally {
     await pool.stop();
   }

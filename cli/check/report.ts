@@ -12,10 +12,12 @@ export function report(findings: readonly Finding[]): string {
     const width = Math.min(REQUIREMENT_WIDTH_MAX, Math.max(...members.map(({ requirement }) => requirement.length)));
     lines.push('', group);
     for (const finding of members) {
-      const needed = finding.neededFor === undefined || finding.verdict === 'met' ? '' : ` (needed for ${finding.neededFor})`;
+      const needed =
+        finding.neededFor === undefined || finding.verdict === 'met' ? '' : ` (needed for ${finding.neededFor})`;
       lines.push(`  ${MARKS[finding.verdict]} ${finding.requirement.padEnd(width)}  ${finding.found}${needed}`);
       if (finding.why !== undefined) lines.push(`      why   ${finding.why}`);
-      for (const [index, line] of (finding.mend ?? []).entries()) lines.push(`      ${index === 0 ? 'mend' : '    '}  ${line}`);
+      for (const [index, line] of (finding.mend ?? []).entries())
+        lines.push(`      ${index === 0 ? 'mend' : '    '}  ${line}`);
     }
   }
   lines.push('', summary(findings), '');

@@ -13,13 +13,19 @@ export interface RequestTarget {
 }
 
 /** Throws RequestRefused: `bad-encoding`, `repeated-parameter`. */
-export function parseTarget(url: string): RequestTarget {
+export function parseTarget(target: string): RequestTarget {
+  const url = originForm(target);
   const question = url.indexOf('?');
   const path = question === -1 ? url : url.slice(0, question);
   return {
     segments: path.split('/').slice(1),
     parameters: question === -1 ? NO_PARAMETERS : parseParameters(url.slice(question + 1)),
   };
+}
+
+/** `http://host/path` -> `/path`: a server must take both (RFC 9112, section 3.2.2). */
+export function originForm(target: string): string {
+  return target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
 }
 
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();

@@ -45,6 +45,7 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     const rowRequest = rowRequestOf(table, target.segments[2] ?? '', terms(request));
     const answer = await readThrough(options.ports, rowRequest);
     telemetry.answered(table.label, answer.story);
+    if (answer.found.kind === 'absent') telemetry.failed('row-not-found');
     telemetry.took('row', (performance.now() - started) / 1000);
     log.debug({ key: rowRequest.cacheKey, found: answer.found.kind, ...answer.story }, 'row answered');
     return sendRow(request, reply, rowRequest, answer);
@@ -72,6 +73,7 @@ function terms({ headers }: FastifyRequest): Terms {
 
 function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {
   if (tables === undefined) throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
+  if (segments[0] === '-') throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
   const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
   const exposed = tables.find(db, table);
   if (exposed === undefined) {

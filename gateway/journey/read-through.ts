@@ -30,7 +30,7 @@ export interface ShardPort {
   read(cacheKey: string): Promise<Buffer | null>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;
   fill(cacheKey: string, token: string, entry: Buffer, ttlMs: number): Promise<FillOutcome>;
-  release(cacheKey: string, token: string): Promise<void>;
+  release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
 }
 
 export interface OriginPort {
@@ -145,7 +145,7 @@ async function readOrRelease(ports: Ports, errand: Errand, token: string): Promi
   try {
     return await ports.origin.read(errand.request.table, errand.request.id);
   } catch (error) {
-    await release(errand, token);
+    await release(errand, token, 'keep');
     throw error;
   }
 }
@@ -154,7 +154,8 @@ async function store(ports: Ports, errand: Errand, token: string, row: OriginRow
   const { request, candidate, fwd } = errand;
   const reason = whyUnstorable(row, request);
   if (reason !== undefined) {
-    await release(errand, token);
+    // An entry that was there before is older than this read: left alone, it would be answered with after it.
+    await release(errand, token, 'drop');
     return unstored(errand, row, reason);
   }
   const outcome = await fill(errand, token, entryOf(row, request.table, readAtMs, ports.random));
@@ -219,9 +220,9 @@ async function fill({ request, candidate }: Errand, token: string, entry: Entry)
   }
 }
 
-async function release({ request, candidate }: Errand, token: string): Promise<void> {
+async function release({ request, candidate }: Errand, token: string, entry: 'keep' | 'drop'): Promise<void> {
   try {
-    await candidate.shard.release(request.cacheKey, token);
+    await candidate.shard.release(request.cacheKey, token, entry);
   } catch (error) {
     // The lease runs out by itself.
     if (!(error instanceof ShardUnavailable)) throw error;

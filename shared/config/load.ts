@@ -85,7 +85,12 @@ function unreadable(offset: number, message: string, path: string, lines: LineCo
   return { code: 'config-unreadable', where: `${path}:${line}:${col}`, message: `not YAML: ${message}` };
 }
 
-function problemOf({ code, path, message, mend }: Fault, file: string, document: Document, lines: LineCounter): Problem {
+function problemOf(
+  { code, path, message, mend }: Fault,
+  file: string,
+  document: Document,
+  lines: LineCounter,
+): Problem {
   const line = lineOf(document, lines, path);
   const place = `${file}${line === undefined ? '' : `:${line}`}`;
   const where = path.length === 0 ? place : `${place}: ${path.join('.')}`;
@@ -111,7 +116,11 @@ function unusableAddresses(config: Config): Fault[] {
       try {
         redisOptions(endpoint);
       } catch (error) {
-        faults.push({ code: 'config-invalid', path: ['rings', String(index), 'shards', shard], message: messageOf(error) });
+        faults.push({
+          code: 'config-invalid',
+          path: ['rings', String(index), 'shards', shard],
+          message: messageOf(error),
+        });
       }
     }
   }
@@ -155,7 +164,8 @@ function isTelling(error: ErrorObject): boolean {
   if (error.keyword === 'anyOf' || error.keyword === 'if') return typeof error.data !== 'object';
   const inUnion = error.schemaPath.includes('/anyOf/');
   if (!inUnion) return true;
-  const branchIsObject = error.schemaPath.includes('/sentinel') || error.keyword === 'additionalProperties' || error.keyword === 'required';
+  const branchIsObject =
+    error.schemaPath.includes('/sentinel') || error.keyword === 'additionalProperties' || error.keyword === 'required';
   return branchIsObject && typeof error.data === 'object' && error.keyword !== 'type';
 }
 
@@ -164,7 +174,10 @@ function faultOf(error: ErrorObject): Fault {
 }
 
 function pathOf(error: ErrorObject): string[] {
-  const path = error.instancePath.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const path = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
   if (error.keyword === 'additionalProperties') path.push(String(error.params['additionalProperty']));
   if (error.keyword === 'required') path.push(String(error.params['missingProperty']));
   return path;
@@ -198,7 +211,7 @@ interface Described {
   readonly type?: string;
   readonly properties?: Record<string, unknown>;
   readonly patternProperties?: Record<string, unknown>;
-  readonly anyOf?: readonly { readonly const?: unknown }[];
+  readonly anyOf?: readonly { readonly const?: string }[];
   readonly description?: string;
 }
 
@@ -217,13 +230,14 @@ function explain(error: ErrorObject): string {
     case 'required':
       return `is missing${hintOf(schema.properties?.[String(error.params['missingProperty'])])}`;
     case 'anyOf': {
-      const constants = (schema.anyOf ?? []).flatMap((branch) => (branch.const === undefined ? [] : [String(branch.const)]));
+      const constants = (schema.anyOf ?? []).flatMap((branch) => (branch.const === undefined ? [] : [branch.const]));
       return constants.length > 0 ? `is not one of ${constants.join(', ')}${hint}` : `does not fit${hint}`;
     }
     case 'pattern':
       return `does not fit${hint === '' ? ` ${String(error.params['pattern'])}` : hint}`;
     case 'type':
-      if (error.data === null) return `is empty; ${schema.type === 'object' ? 'write {} if there is nothing to say' : 'give it a value'}${hint}`;
+      if (error.data === null)
+        return `is empty; ${schema.type === 'object' ? 'write {} if there is nothing to say' : 'give it a value'}${hint}`;
       return `${error.message ?? 'does not fit'}${hint}`;
     default:
       return `${error.message ?? 'does not fit'}${hint}`;
@@ -236,7 +250,10 @@ function hintOf(schema: unknown): string {
 }
 
 function nearestOf(unknown: string, known: readonly string[]): string {
-  const nearest = closest(unknown.toLowerCase(), known.map((name) => name.toLowerCase()));
+  const nearest = closest(
+    unknown.toLowerCase(),
+    known.map((name) => name.toLowerCase()),
+  );
   const name = known.find((candidate) => candidate.toLowerCase() === nearest) ?? nearest;
   const close = distance(unknown.toLowerCase(), nearest) <= Math.max(2, unknown.length / 3);
   return close ? `did you mean ${name}?` : `known here: ${known.join(', ')}`;

@@ -46,7 +46,10 @@ const ShardEndpoint = Type.Union(
 
 const Ring = Type.Object(
   {
-    name: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$', description: 'Shown in Cache-Status, metrics and /-/ring.' }),
+    name: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      description: 'Shown in Cache-Status, metrics and /-/ring.',
+    }),
     placement: Type.Optional(
       Type.Union([Type.Literal('balanced'), Type.Literal('ketama')], {
         default: 'balanced',
@@ -58,7 +61,8 @@ const Ring = Type.Object(
     shards: Type.Record(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,64}$' }), ShardEndpoint, {
       ...closed,
       minProperties: 1,
-      description: 'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
+      description:
+        'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
     }),
   },
   { ...closed, description: 'A consistent-hash ring of Redis servers.' },
@@ -68,7 +72,8 @@ const Ring = Type.Object(
 const TableSettings = {
   ttlSeconds: seconds('How long a row is served without asking MySQL again.', 300),
   softTtlSeconds: Type.Integer({
-    description: 'From this age on a row is read again in the background while it is served. Seconds; default: 80 % of ttlSeconds.',
+    description:
+      'From this age on a row is read again in the background while it is served. Seconds; default: 80 % of ttlSeconds.',
     minimum: 1,
     maximum: 31_536_000,
   }),
@@ -80,7 +85,8 @@ const TableSettings = {
   }),
   negativeTtlSeconds: seconds('How long "no such row" is remembered.', 30),
   ttlJitterPercent: Type.Integer({
-    description: 'Each TTL is shortened by up to this much, at random, so that rows cached together do not expire together. Percent.',
+    description:
+      'Each TTL is shortened by up to this much, at random, so that rows cached together do not expire together. Percent.',
     default: 10,
     minimum: 0,
     maximum: 90,
@@ -92,7 +98,8 @@ const TableSettings = {
     maximum: 67_108_864,
   }),
   leaseWaitMs: Type.Integer({
-    description: 'How long to wait for another gateway that is filling the same row, before reading MySQL ourselves. Milliseconds.',
+    description:
+      'How long to wait for another gateway that is filling the same row, before reading MySQL ourselves. Milliseconds.',
     default: 500,
     minimum: 0,
     maximum: 10_000,
@@ -119,7 +126,10 @@ const Table = Type.Object(
     ),
     ...OwnTableSettings,
   },
-  { ...closed, description: 'One table: its key, its columns, and settings of its own; {} if there is nothing to say.' },
+  {
+    ...closed,
+    description: 'One table: its key, its columns, and settings of its own; {} if there is nothing to say.',
+  },
 );
 
 export const ConfigSchema = Type.Object(
@@ -127,7 +137,10 @@ export const ConfigSchema = Type.Object(
     $schema: Type.Optional(Type.String({ description: 'Where this schema is, for editors.' })),
     http: Type.Object(
       {
-        host: Type.String({ default: '127.0.0.1', description: 'The address to listen on; loopback unless told otherwise.' }),
+        host: Type.String({
+          default: '127.0.0.1',
+          description: 'The address to listen on; loopback unless told otherwise.',
+        }),
         port: Type.Integer({ default: 8080, minimum: 0, maximum: 65_535, description: 'TCP port; 0: any free one.' }),
       },
       { ...closed, default: {}, description: 'Where applications reach the gateway.' },
@@ -140,7 +153,12 @@ export const ConfigSchema = Type.Object(
             'mysql://user:password@host:port of the primary. TLS as in MySQL’s own URLs: ?ssl-mode=VERIFY_IDENTITY&ssl-ca=/path. ' +
             'A socket: ?socket=/path. Write the password as ${NAME} or ${file:/path}.',
         }),
-        connections: Type.Integer({ default: 4, minimum: 1, maximum: 256, description: 'The most reads that run at once.' }),
+        connections: Type.Integer({
+          default: 4,
+          minimum: 1,
+          maximum: 256,
+          description: 'The most reads that run at once.',
+        }),
         timeoutMs: Type.Integer({
           default: 2_000,
           minimum: 50,
@@ -175,7 +193,8 @@ export const ConfigSchema = Type.Object(
           default: 3,
           minimum: 1,
           maximum: 1_000,
-          description: 'Late or failed commands in a row that take a shard out of use; a closed connection does at once.',
+          description:
+            'Late or failed commands in a row that take a shard out of use; a closed connection does at once.',
         }),
       },
       { ...closed, default: {}, description: 'What holds for every Redis.' },
@@ -190,11 +209,14 @@ export const ConfigSchema = Type.Object(
       pattern: '^[A-Za-z0-9._:{}-]{0,64}$',
       description: 'In front of every key, for a Redis that others use too.',
     }),
-    defaults: Type.Object({ ...TableSettings, softTtlSeconds: Type.Optional(TableSettings.softTtlSeconds) }, {
-      ...closed,
-      default: {},
-      description: 'Settings of every table that does not say otherwise.',
-    }),
+    defaults: Type.Object(
+      { ...TableSettings, softTtlSeconds: Type.Optional(TableSettings.softTtlSeconds) },
+      {
+        ...closed,
+        default: {},
+        description: 'Settings of every table that does not say otherwise.',
+      },
+    ),
     tables: Type.Record(Type.String({ pattern: '^[^.]+\\.[^.]+$' }), Table, {
       ...closed,
       minProperties: 1,

@@ -7,6 +7,7 @@ import { describeProblem, messageOf, type Problem, SetupError } from '../errors/
 import { collidingKeySpaces } from '../key/cache-key.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ExposedTable } from './exposed-table.ts';
+import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, sqlServerOf } from './server-version.ts';
 import { type Queryable, readTableSchema } from './table-schema.ts';
 
 export class ExposedTables {
@@ -26,6 +27,7 @@ export class ExposedTables {
 
   /** Throws SetupError with everything that is wrong with any table; OriginUnavailable. */
   static async load(origin: Queryable, config: Config, log: Log): Promise<ExposedTables> {
+    await requireSupported(origin);
     const tables: ExposedTable[] = [];
     const problems: Problem[] = [];
     for (const [label, tableConfig] of Object.entries(config.tables)) {
@@ -87,4 +89,14 @@ export class ExposedTables {
       this.#log.warn({ table: table.label, reason: messageOf(error) }, 'table not reloaded');
     }
   }
+}
+
+async function requireSupported(origin: Queryable): Promise<void> {
+  const { rows } = await origin.query('SELECT VERSION()');
+  const { flavour, version } = sqlServerOf(rows[0]?.[0]?.toString('utf8') ?? '');
+  const oldest = OLDEST_ORIGIN[flavour];
+  if (isAtLeast(version, oldest)) return;
+  const name = SERVER_NAMES[flavour];
+  const message = `is ${name} ${version}; ringfill needs ${name} ${oldest} or later`;
+  throw new SetupError([{ code: 'origin-unsupported', where: 'origin.url', message, mend: `upgrade the server to ${name} ${oldest} or later` }]);
 }

@@ -38,6 +38,7 @@ export class OriginPool {
   readonly #pool: Pool;
   readonly #breaker: Breaker;
   readonly #setUp = new WeakSet<Connection>();
+  #stopped = false;
 
   constructor(options: OriginPoolOptions) {
     this.address = describeOrigin(options.url);
@@ -64,6 +65,8 @@ export class OriginPool {
 
   /** Throws OriginUnavailable; what the server says of the statement itself comes as the driver's error. */
   async query(sql: string): Promise<TextResult> {
+    // Whoever asks now has lost its client already: the listener closes first.
+    if (this.#stopped) throw new OriginUnavailable('origin-unreachable', 'The gateway is stopping.');
     if (this.#breaker.state === 'open') {
       throw new OriginUnavailable('origin-unreachable', `MySQL at ${this.address} is out of use until it answers again.`);
     }
@@ -83,6 +86,7 @@ export class OriginPool {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#breaker.stop();
     await this.#pool.end();
   }
@@ -148,7 +152,12 @@ export class OriginPool {
   }
 }
 
-const LOGIN_REFUSED = new Set(['ER_ACCESS_DENIED_ERROR', 'ER_ACCESS_DENIED_NO_PASSWORD_ERROR', 'ER_ACCOUNT_HAS_BEEN_LOCKED']);
+const LOGIN_REFUSED = new Set([
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_ACCESS_DENIED_NO_PASSWORD_ERROR',
+  'ER_ACCOUNT_HAS_BEEN_LOCKED',
+  'ER_HOST_NOT_PRIVILEGED',
+]);
 
 const UNREACHABLE = new Set([
   'ECONNREFUSED',

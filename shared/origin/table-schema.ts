@@ -12,7 +12,15 @@ import { ENCODER_VERSION, RowEncoder, selectExpression } from '../row/row-json.t
 import type { Column } from './column.ts';
 import { keyPartType } from './key-type.ts';
 import type { TextResult } from './origin-pool.ts';
-import { formatTableName, parseTableName, quoteAccount, quoteName, quoteTable, quoteText, type TableName } from './table-name.ts';
+import {
+  formatTableName,
+  parseTableName,
+  quoteAccount,
+  quoteName,
+  quoteTable,
+  quoteText,
+  type TableName,
+} from './table-name.ts';
 
 export interface TableSchema {
   readonly name: TableName;
@@ -65,7 +73,13 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
   for (let attempt = 1; attempt <= STEADY_ATTEMPTS; attempt += 1) {
     const columns = await readColumns(origin, name);
     const uniqueKeys = await readUniqueKeys(origin, name, columns);
-    const outcome = composeSchema(name, columns, uniqueKeys, await withoutUngranted(origin, name, columns, config), where);
+    const outcome = composeSchema(
+      name,
+      columns,
+      uniqueKeys,
+      await withoutUngranted(origin, name, columns, config),
+      where,
+    );
     if ('problems' in outcome) return outcome;
     const resultTypes = await readResultTypes(origin, outcome.schema.select);
     // An ALTER TABLE between the two would marry the old columns to the new types, and never be noticed.
@@ -91,7 +105,9 @@ async function readResultTypes(origin: Queryable, select: string): Promise<strin
 /** `columnLength` tells a BIT(8) from a BIT(64). */
 export function describeTypes({ fields }: TextResult): string {
   return fields
-    .map(({ columnType, columnLength, characterSet, decimals, flags }) => [columnType, columnLength, characterSet, decimals, flags].join('/'))
+    .map(({ columnType, columnLength, characterSet, decimals, flags }) =>
+      [columnType, columnLength, characterSet, decimals, flags].join('/'),
+    )
     .join();
 }
 
@@ -133,7 +149,11 @@ export function composeSchema(
 ): { readonly schema: Omit<TableSchema, 'resultTypes'> } | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const byName = new Map(all.map((column) => [column.name, column]));
-  for (const [list, named] of [['key', config.key], ['columns.allow', config.columns?.allow], ['columns.deny', config.columns?.deny]] as const) {
+  for (const [list, named] of [
+    ['key', config.key],
+    ['columns.allow', config.columns?.allow],
+    ['columns.deny', config.columns?.deny],
+  ] as const) {
     for (const column of named ?? []) {
       if (byName.has(column)) continue;
       const message = `there is no column ${column}; there are ${[...byName.keys()].join(', ')}`;
@@ -146,11 +166,22 @@ export function composeSchema(
   const found = uniqueKeys.map((columns) => `[${columns.join(', ')}]`).join(' or ');
   if (keyNames === undefined) {
     const message = 'has no primary or unique key over columns that are never NULL';
-    return { problems: [{ code: 'key-unsuitable', where, message, mend: `ALTER TABLE ${quoteTable(name)} ADD PRIMARY KEY (…);` }] };
+    return {
+      problems: [
+        { code: 'key-unsuitable', where, message, mend: `ALTER TABLE ${quoteTable(name)} ADD PRIMARY KEY (…);` },
+      ],
+    };
   }
-  if (!uniqueKeys.some((unique) => unique.length === keyNames.length && unique.every((column) => keyNames.includes(column)))) {
+  if (
+    !uniqueKeys.some(
+      (unique) => unique.length === keyNames.length && unique.every((column) => keyNames.includes(column)),
+    )
+  ) {
     const message = `(${keyNames.join(', ')}) is not a primary or unique key over columns that are never NULL`;
-    const mend = found === '' ? `ALTER TABLE ${quoteTable(name)} ADD UNIQUE KEY (${keyNames.map(quoteName).join(', ')});` : `key: ${found}`;
+    const mend =
+      found === ''
+        ? `ALTER TABLE ${quoteTable(name)} ADD UNIQUE KEY (${keyNames.map(quoteName).join(', ')});`
+        : `key: ${found}`;
     return { problems: [{ code: 'key-unsuitable', where: `${where}.key`, message, mend }] };
   }
   const key: KeyPart[] = [];
@@ -159,7 +190,9 @@ export function composeSchema(
     const type = keyPartType(definition);
     if (type === undefined) {
       const message = `${column} is a ${definition.dataType}, which cannot be part of a key: equal values can have different texts`;
-      const other = uniqueKeys.find((unique) => unique.every((part) => keyPartType(byName.get(part) as Column) !== undefined));
+      const other = uniqueKeys.find((unique) =>
+        unique.every((part) => keyPartType(byName.get(part) as Column) !== undefined),
+      );
       const mend = other === undefined ? {} : { mend: `key: [${other.join(', ')}]` };
       problems.push({ code: 'key-unsuitable', where: `${where}.key`, message, ...mend });
     } else {
@@ -169,7 +202,9 @@ export function composeSchema(
   if (problems.length > 0) return { problems };
 
   const { allow, deny } = config.columns ?? {};
-  const columns = all.filter((column) => (allow?.includes(column.name) ?? true) && !(deny?.includes(column.name) ?? false));
+  const columns = all.filter(
+    (column) => (allow?.includes(column.name) ?? true) && !(deny?.includes(column.name) ?? false),
+  );
   if (columns.length === 0) {
     return { problems: [{ code: 'config-invalid', where: `${where}.columns`, message: 'leaves no column to read' }] };
   }
@@ -204,10 +239,15 @@ async function currentAccount(origin: Queryable): Promise<string> {
 
 function unreadable(error: unknown, name: TableName, where: string, account: string): Problem {
   const shown = formatTableName(name);
-  switch (codeOf(error)) {
+  switch (codeOf(error) ?? '') {
     case 'ER_NO_SUCH_TABLE':
     case 'ER_BAD_DB_ERROR':
-      return { code: 'table-missing', where, message: messageOf(error), mend: `take ${shown} out of tables, or correct its name` };
+      return {
+        code: 'table-missing',
+        where,
+        message: messageOf(error),
+        mend: `take ${shown} out of tables, or correct its name`,
+      };
     case 'ER_TABLEACCESS_DENIED_ERROR':
     case 'ER_DBACCESS_DENIED_ERROR':
       return {
@@ -237,7 +277,10 @@ function mendOfKind(name: TableName, type: string): string {
   }
 }
 
-async function readKind(origin: Queryable, { db, table }: TableName): Promise<{ type: string; engine: string } | undefined> {
+async function readKind(
+  origin: Queryable,
+  { db, table }: TableName,
+): Promise<{ type: string; engine: string } | undefined> {
   const { rows } = await origin.query(
     `SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
   );

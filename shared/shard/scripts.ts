@@ -22,7 +22,7 @@ declare module 'ioredis' {
       entry: Bytes,
       ttlMs: number,
     ): Result<'lost' | 'stored', Context>;
-    releaseLease(leaseKey: string, token: string): Result<'released', Context>;
+    releaseLease(entryKey: string, leaseKey: string, token: string, drop: '0' | '1'): Result<'released', Context>;
   }
 }
 
@@ -33,7 +33,7 @@ function source(file: string): string {
 const SCRIPTS = {
   leaseUnsynced: { numberOfKeys: 2, lua: source('lease-unsynced.lua') },
   fillUnsynced: { numberOfKeys: 2, lua: source('fill-unsynced.lua') },
-  releaseLease: { numberOfKeys: 1, lua: source('release-lease.lua') },
+  releaseLease: { numberOfKeys: 2, lua: source('release-lease.lua') },
 };
 
 export function defineScripts(redis: Redis): void {

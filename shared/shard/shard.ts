@@ -128,9 +128,10 @@ export class Shard {
     return this.#command('fill', (redis) => redis.fillUnsynced(entryKey, leaseKey(entryKey), token, entry, ttlMs));
   }
 
-  /** Gives a lease back unfilled. */
-  async release(entryKey: string, token: string): Promise<void> {
-    await this.#command('release', (redis) => redis.releaseLease(leaseKey(entryKey), token));
+  /** Gives a lease back unfilled. `drop`: the origin was read, and the entry is not what it says any more. */
+  async release(entryKey: string, token: string, entry: 'keep' | 'drop'): Promise<void> {
+    const drop = entry === 'drop' ? '1' : '0';
+    await this.#command('release', (redis) => redis.releaseLease(entryKey, leaseKey(entryKey), token, drop));
   }
 
   stop(): void {
@@ -183,6 +184,8 @@ export class Shard {
     try {
       const connected = redis.connect().then(() => redis.ping());
       await withinDeadline(connected, connectTimeoutMs, () => new Error(`no connection within ${connectTimeoutMs} ms`));
+      // A refused SELECT of the database is only reported; the connection would go on with database 0.
+      if (reported !== undefined) throw reported;
     } catch (error) {
       redis.disconnect();
       throw reported ?? error;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-import { scriptedServer, sendProblem, sendRows } from './scripted-server.ts';
+import { scriptedServer, sendProblem, sendRows } from '../support/scripted-server.ts';
 
 const targetsOf = (requests: readonly { target: string }[]) => requests.map(({ target }) => target).toSorted();
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { KeptRows } from '../../client/kept-rows.ts';
-import { type SeenRequest, scriptedServer, sendJson, sendProblem } from './scripted-server.ts';
+import { type SeenRequest, scriptedServer, sendJson, sendProblem } from '../support/scripted-server.ts';
 
 /** One row whose text is `version`, with an ETag. */
 function versioned(version: () => string) {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type Id, RingfillError } from '../../client/index.ts';
 import { catalogue } from '../../shared/errors/catalogue.ts';
-import { scriptedServer, sendJson, sendProblem, sendRows } from './scripted-server.ts';
+import { scriptedServer, sendJson, sendProblem, sendRows } from '../support/scripted-server.ts';
 
 test('a row is an object, and no such row is undefined', async () => {
   const server = await scriptedServer(sendRows);

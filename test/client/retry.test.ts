@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { RingfillClient } from '../../client/index.ts';
 import { retryAfterSeconds, retryWaitMs } from '../../client/retry.ts';
-import { scriptedServer, sendJson, sendProblem, sendRows } from './scripted-server.ts';
+import { scriptedServer, sendJson, sendProblem, sendRows } from '../support/scripted-server.ts';
 
 test('a 503 is tried again, and the row of the second try is the answer', async () => {
   const server = await scriptedServer((request, response, index) => {

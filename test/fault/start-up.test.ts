@@ -97,7 +97,10 @@ test('MySQL absent: alive, not ready, saying what it waits for; ready when it co
   const gateway = start(path);
   const base = await listeningUrl(gateway);
   await gateway.says(/connect ECONNREFUSED[^\n]*"event":"not ready: waiting for MySQL"/);
-  assert.deepEqual(await readiness(base), { status: 503, why: `MySQL at 127.0.0.1:${mysql.port} has not answered yet` });
+  assert.deepEqual(await readiness(base), {
+    status: 503,
+    why: `MySQL at 127.0.0.1:${mysql.port} has not answered yet`,
+  });
   assert.equal((await fetch(`${base}/-/live`)).status, 200);
   const row = await fetch(`${base}/d/t/7`);
   assert.equal(row.status, 503);
@@ -130,7 +133,10 @@ test('a Redis absent: ready, its rows from the next layer; in use when it comes'
   const redis = await startRedis({ folder, name: 'late-redis', port });
   after(() => redis.stop());
   await gateway.says(/"shard":"late"[^\n]*"event":"shard in use"/);
-  await until('answered by it', async () => cacheStatusOf(await fetch(`${base}/ringfill_startup/people/1`)).detail === 'late/0');
+  await until(
+    'answered by it',
+    async () => cacheStatusOf(await fetch(`${base}/ringfill_startup/people/1`)).detail === 'late/0',
+  );
   assert.equal((await gateway.stop()).code, 0);
 });
 
@@ -148,7 +154,10 @@ test('tables that are wrong end it with all of them, and what mends each', async
   const { gateway, check } = await refused(path);
   for (const said of [gateway.stderr, check.stdout]) {
     assert.match(said, /Table 'ringfill_startup\.absent' doesn't exist \[table-missing\]/);
-    assert.match(said, /denied.*\[table-not-granted\]\n(?: +why .*\n)? +mend:? +GRANT SELECT ON `shop`\.`orders` TO 'ringfill_startup'@'127\.0\.0\.1';/);
+    assert.match(
+      said,
+      /denied.*\[table-not-granted\]\n(?: +why .*\n)? +mend:? +GRANT SELECT ON `shop`\.`orders` TO 'ringfill_startup'@'127\.0\.0\.1';/,
+    );
     assert.match(said, /is a view; only InnoDB tables can be cached.*\[table-unsupported\]/);
     assert.match(said, /\(email\) is not a primary or unique key.*\[key-unsuitable\]/);
     assert.match(said, /mend:? +key: \[id\]/);
@@ -160,7 +169,10 @@ test('tables that are wrong end it with all of them, and what mends each', async
 
 test('a wrong MySQL password ends it', async () => {
   const { gateway, check } = await refused(config({ origin: { url: url.replace('hunter2', 'hunter22') } }));
-  assert.match(gateway.stderr, /^origin\.url: .*Access denied for user 'ringfill_startup'.*\[origin-login-refused\]\n {4}mend: check user and password/m);
+  assert.match(
+    gateway.stderr,
+    /^origin\.url: .*Access denied for user 'ringfill_startup'.*\[origin-login-refused\]\n {4}mend: check user and password/m,
+  );
   assert.match(check.stdout, /✔ reachable {2}answered\n {2}✘ login {6}.*Access denied/);
   assert.match(check.stdout, /ALTER USER 'ringfill_startup'@'%' IDENTIFIED BY '…';/);
 });
@@ -180,7 +192,10 @@ test('a port that is taken ends it, naming who to look for', async () => {
   const path = config({}, (text) => text.replace('"port":0', `"port":${taken}`));
   const gateway = await runCommand(['gateway', '--config', path]);
   assert.equal(gateway.code, 1);
-  assert.match(gateway.stderr, new RegExp(`^http: port ${taken} on 127\\.0\\.0\\.1 is taken by another process \\[listen-failed\\]`, 'm'));
+  assert.match(
+    gateway.stderr,
+    new RegExp(`^http: port ${taken} on 127\\.0\\.0\\.1 is taken by another process \\[listen-failed\\]`, 'm'),
+  );
   assert.match(gateway.stderr, new RegExp(`ss -ltnp 'sport = :${taken}'`));
 });
 
@@ -210,7 +225,9 @@ test('a wrong Redis password: ready without that shard, whose reason is logged',
 test('a Redis that is not Redis: ready without that shard; check says what it is not', async () => {
   const [, fallback] = ringsOf(stack);
   assert.ok(fallback);
-  const path = config({ rings: [{ name: 'primary', shards: { strange: `redis://127.0.0.1:${stack.mysql.port}` } }, fallback] });
+  const path = config({
+    rings: [{ name: 'primary', shards: { strange: `redis://127.0.0.1:${stack.mysql.port}` } }, fallback],
+  });
   const check = await runCommand(['check', '--config', path]);
   assert.equal(check.code, 1);
   assert.match(check.stdout, /✘ reachable {2}127\.0\.0\.1:\d+: what answers there is not Redis/);
@@ -224,9 +241,21 @@ test('a Redis that is not Redis: ready without that shard; check says what it is
 
 for (const [claim, change, said] of [
   ['text that is not YAML', (text: string) => `${text}]`, /\d+\.yml:\d+:\d+: not YAML: .*\[config-unreadable\]/],
-  ['an unknown key', (text: string) => text.replace('"tables"', '"tabels":{},"tables"'), /\.yml:1: tabels: unknown key; did you mean tables\? \[config-invalid\]/],
-  ['a secret that is not set', (text: string) => text.replace('hunter2', '${RINGFILL_ABSENT}'), /\.yml:1: origin\.url: \$\{RINGFILL_ABSENT\}: the environment variable RINGFILL_ABSENT is not set \[config-secret-missing\]\n +mend:? +export RINGFILL_ABSENT=…/],
-  ['a bound that is broken', (text: string) => text.replace('"tables"', '"defaults":{"ttlSeconds":0},"tables"'), /defaults\.ttlSeconds: must be >= 1 .*Seconds/],
+  [
+    'an unknown key',
+    (text: string) => text.replace('"tables"', '"tabels":{},"tables"'),
+    /\.yml:1: tabels: unknown key; did you mean tables\? \[config-invalid\]/,
+  ],
+  [
+    'a secret that is not set',
+    (text: string) => text.replace('hunter2', '${RINGFILL_ABSENT}'),
+    /\.yml:1: origin\.url: \$\{RINGFILL_ABSENT\}: the environment variable RINGFILL_ABSENT is not set \[config-secret-missing\]\n +mend:? +export RINGFILL_ABSENT=…/,
+  ],
+  [
+    'a bound that is broken',
+    (text: string) => text.replace('"tables"', '"defaults":{"ttlSeconds":0},"tables"'),
+    /defaults\.ttlSeconds: must be >= 1 .*Seconds/,
+  ],
 ] as const) {
   test(`${claim} ends it, with the line`, async () => {
     const { gateway, check } = await refused(config({}, change));
@@ -238,5 +267,6 @@ for (const [claim, change, said] of [
 
 test('no configuration file ends it, with the command that writes one', async () => {
   const { gateway, check } = await refused(`${folder}/absent.yml`);
-  for (const said of [gateway.stderr, check.stdout]) assert.match(said, /absent\.yml: there is no such file[^]*ringfill init --mysql/);
+  for (const said of [gateway.stderr, check.stdout])
+    assert.match(said, /absent\.yml: there is no such file[^]*ringfill init --mysql/);
 });

@@ -6,13 +6,13 @@ import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import type { Finding } from '../../cli/check/finding.ts';
 import { cascadesOf } from '../../cli/check/check-sync.ts';
-import { isAtLeast, sqlServerOf } from '../../cli/check/server-version.ts';
+import { isAtLeast, sqlServerOf } from '../../shared/origin/server-version.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { startMysql } from '../../stack/mysql.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { runCommand, writeConfig } from '../support/cli.ts';
-import { gatewayConfig, type GatewaySettings, originUrl, ringsOf } from '../support/gateway.ts';
+import { gatewayConfig, type GatewaySettings, originUrl } from '../support/gateway.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const stack = await testStack();
@@ -63,7 +63,9 @@ async function check(settings: GatewaySettings): Promise<Checked> {
     code,
     findings,
     find(requirement, verdict) {
-      const found = findings.find((finding) => finding.requirement === requirement && (verdict === undefined || finding.verdict === verdict));
+      const found = findings.find(
+        (finding) => finding.requirement === requirement && (verdict === undefined || finding.verdict === verdict),
+      );
       assert.ok(found, `no ${verdict ?? 'word'} on ${requirement} among:\n${stdout}`);
       return found;
     },
@@ -71,7 +73,9 @@ async function check(settings: GatewaySettings): Promise<Checked> {
 }
 
 /** One ring of one shard. */
-const oneShard = (endpoint: Config['rings'][number]['shards'][string]): Config['rings'] => [{ name: 'primary', shards: { r1: endpoint } }];
+const oneShard = (endpoint: Config['rings'][number]['shards'][string]): Config['rings'] => [
+  { name: 'primary', shards: { r1: endpoint } },
+];
 const someTable = { 'test.users': {} };
 
 test('a whole set-up is said to be whole, a line each, and ends with 0', async () => {
@@ -83,7 +87,10 @@ test('a whole set-up is said to be whole, a line each, and ends with 0', async (
   assert.match(stdout, /\n {2}✔ shop\.customers {2}key id; \d+ columns; never read: password_hash\n/);
   assert.match(stdout, /\n {2}✔ binlog_row_metadata {7}FULL\n/);
   assert.equal([...stdout.matchAll(/✔ fills/g)].length, 5);
-  assert.match(stdout, /\n {2}✔ primary {3}r1 \d\d\.\d %, r2 \d\d\.\d %, r3 \d\d\.\d %; the busiest has 1\.0\d of its share\n/);
+  assert.match(
+    stdout,
+    /\n {2}✔ primary {3}r1 \d\d\.\d %, r2 \d\d\.\d %, r3 \d\d\.\d %; the busiest has 1\.0\d of its share\n/,
+  );
   assert.match(stdout, /\nEverything that the gateway needs is there\.\n$/);
 });
 
@@ -107,16 +114,25 @@ test('every table that is wrong is told, not only the first, with the statement 
   const noKey = checked.find('ringfill_check.customers');
   assert.match(noKey.found, /\(email\) is not a primary or unique key/);
   assert.deepEqual(noKey.mend, ['key: [id]']);
-  assert.match(checked.find('ringfill_check.orders').found, /there is no column nonsense; there are id, customer, maker/);
+  assert.match(
+    checked.find('ringfill_check.orders').found,
+    /there is no column nonsense; there are id, customer, maker/,
+  );
   assert.match(checked.find('ringfill_check.prices').found, /amount is a double, which cannot be part of a key/);
-  assert.equal(checked.find('ringfill_check.vouchers', 'met').found, 'key code; 1 columns');
-  assert.match(checked.find('ringfill_check.vouchers', 'note').found, /several spellings find one row by code \(utf8mb4_general_ci\)/);
+  assert.equal(checked.find('ringfill_check.vouchers', 'met').found, 'key code; 1 column');
+  assert.match(
+    checked.find('ringfill_check.vouchers', 'note').found,
+    /several spellings find one row by code \(utf8mb4_general_ci\)/,
+  );
 });
 
 test('tables that would share cache keys are told', async () => {
   await root.query('CREATE TABLE IF NOT EXISTS ringfill_check.a_b (id INT NOT NULL PRIMARY KEY)');
   await root.query('CREATE TABLE IF NOT EXISTS ringfill_check.a (id VARCHAR(9) NOT NULL PRIMARY KEY)');
-  const checked = await check({ origin: { url: narrowUrl }, tables: { 'ringfill_check.a': {}, 'ringfill_check.a_b': {} } });
+  const checked = await check({
+    origin: { url: narrowUrl },
+    tables: { 'ringfill_check.a': {}, 'ringfill_check.a_b': {} },
+  });
   assert.match(checked.find('ringfill_check.a_b', 'unmet').found, /could be keys of ringfill_check\.a .*keys-collide/);
 });
 
@@ -132,7 +148,10 @@ test('what only the sync worker needs is a warning: grants, and foreign keys tha
   await root.query('USE ringfill_check');
   for (const statement of statements) await root.query(statement);
   const mended = await check({ origin: { url: narrowUrl }, tables: { 'ringfill_check.orders': {} } });
-  assert.deepEqual(mended.findings.filter(({ requirement }) => requirement.startsWith('cascades')), []);
+  assert.deepEqual(
+    mended.findings.filter(({ requirement }) => requirement.startsWith('cascades')),
+    [],
+  );
 });
 
 test('an account that may do more than read is warned of', async () => {
@@ -142,7 +161,12 @@ test('an account that may do more than read is warned of', async () => {
 });
 
 test('a binlog that sync could not use is warned of, with the statement or the line of my.cnf', async () => {
-  const args = ['--binlog-format=MIXED', '--binlog-row-image=MINIMAL', '--binlog-row-metadata=NO_LOG', '--binlog-ignore-db=shop_b'];
+  const args = [
+    '--binlog-format=MIXED',
+    '--binlog-row-image=MINIMAL',
+    '--binlog-row-metadata=NO_LOG',
+    '--binlog-ignore-db=shop_b',
+  ];
   const server = await startMysql({ folder, args });
   after(() => server.stop());
   const own = await createConnection({ socketPath: server.socket, user: 'root' });
@@ -179,15 +203,26 @@ test('what can be wrong with a Redis’ login is told apart: none given, a wrong
   const wrong = await check({ tables: someTable, rings: oneShard(`redis://:hunter2@127.0.0.1:${redis.port}`) });
   assert.match(wrong.find('login', 'unmet').found, /password of default is wrong.*WRONGPASS/);
   assert.equal((await check({ tables: someTable, rings: oneShard(redis.url) })).code, 0);
-  const open = await check({ tables: someTable, rings: oneShard(`redis://:hunter2@127.0.0.1:${stack.redis[0]?.port}`) });
+  const open = await check({
+    tables: someTable,
+    rings: oneShard(`redis://:hunter2@127.0.0.1:${stack.redis[0]?.port}`),
+  });
   assert.equal(open.code, 0);
   assert.match(open.find('login', 'warning').found, /a password is configured, and this Redis has none/);
 });
 
 test('an ACL user that lacks a command is given the line that grants it, and that line is enough', async () => {
-  const redis = await startRedis({ folder, name: 'acl', args: ['--user', 'app', 'on', '>sesame', '~other:*', '-@all', '+ping'] });
+  const redis = await startRedis({
+    folder,
+    name: 'acl',
+    args: ['--user', 'app', 'on', '>sesame', '~other:*', '-@all', '+ping'],
+  });
   after(() => redis.stop());
-  const settings = { tables: someTable, rings: oneShard(`redis://app:sesame@127.0.0.1:${redis.port}`), keyPrefix: 'app:' };
+  const settings = {
+    tables: someTable,
+    rings: oneShard(`redis://app:sesame@127.0.0.1:${redis.port}`),
+    keyPrefix: 'app:',
+  };
   const before = await check(settings);
   assert.match(before.find('fills', 'unmet').found, /NOPERM|no permissions/);
   assert.match(before.find('version', 'note').found, /INFO is refused/);
@@ -204,7 +239,12 @@ test('a replica, a full one, and eviction that hurts are told', async () => {
   after(() => replica.stop());
   const full = await startRedis({ folder, name: 'full', maxmemory: '1', args: ['--maxmemory-policy', 'noeviction'] });
   after(() => full.stop());
-  const leases = await startRedis({ folder, name: 'leases', maxmemory: '64mb', args: ['--maxmemory-policy', 'volatile-ttl'] });
+  const leases = await startRedis({
+    folder,
+    name: 'leases',
+    maxmemory: '64mb',
+    args: ['--maxmemory-policy', 'volatile-ttl'],
+  });
   after(() => leases.stop());
   const asReplica = await check({ tables: someTable, rings: oneShard(replica.url) });
   assert.match(asReplica.find('fills', 'unmet').found, new RegExp(`read-only replica of 127\\.0\\.0\\.1:${master}`));
@@ -222,11 +262,19 @@ test('a database that Redis does not have is told, instead of another applicatio
 });
 
 test('two shards that are one server are named', async () => {
-  const [ring] = ringsOf(stack);
-  const r1 = String(ring?.shards['r1']);
-  const checked = await check({ tables: someTable, rings: [{ name: 'primary', shards: { r1, r2: `${r1}/0` } }, { name: 'fallback', shards: { f1: `${r1}/1` } }] });
+  const r1 = `redis://127.0.0.1:${stack.redis[0]?.port}`;
+  const checked = await check({
+    tables: someTable,
+    rings: [
+      { name: 'primary', shards: { r1, r2: `${r1}/0` } },
+      { name: 'fallback', shards: { f1: `${r1}/1` } },
+    ],
+  });
   assert.equal(checked.code, 0);
-  assert.match(checked.find('one server a shard', 'warning').found, /^r1 and r2 and f1 are the same Redis, in several databases$/);
+  assert.match(
+    checked.find('one server a shard', 'warning').found,
+    /^r1 and r2 and f1 are the same Redis, in several databases$/,
+  );
 });
 
 test('one ring is noted, and a Sentinel group is asked for its master', async () => {
@@ -238,16 +286,26 @@ test('one ring is noted, and a Sentinel group is asked for its master', async ()
   assert.match(checked.find('reachable', 'met').found, /answered/);
   assert.ok(checked.findings.some(({ found }) => found.includes(`is 127.0.0.1:${redis} now`)));
   assert.match(checked.find('fallback', 'note').found, /only one ring/);
-  const unknown = await check({ tables: someTable, rings: oneShard({ sentinel: { ...group.sentinel, group: 'other' } }) });
+  const unknown = await check({
+    tables: someTable,
+    rings: oneShard({ sentinel: { ...group.sentinel, group: 'other' } }),
+  });
   assert.equal(unknown.code, 1);
-  assert.match(unknown.findings.find(({ group: at, verdict }) => at.startsWith('shard') && verdict === 'unmet')?.found ?? '', /other \(by 127\.0\.0\.1/);
+  assert.match(
+    unknown.findings.find(({ group: at, verdict }) => at.startsWith('shard') && verdict === 'unmet')?.found ?? '',
+    /other \(by 127\.0\.0\.1/,
+  );
 });
 
 /** A Redis in Sentinel mode is told of the group when it runs. */
 async function startSentinel(master: number): Promise<{ port: number }> {
   const configFile = writeConfig(folder, 'sentinel.conf', `sentinel monitor g 127.0.0.1 ${master} 1\nsave ""\n`);
   const port = await chooseFreePort();
-  const child = spawn('redis-server', [configFile, '--sentinel', '--port', String(port), '--bind', '127.0.0.1', '--dir', folder], { stdio: 'ignore' });
+  const child = spawn(
+    'redis-server',
+    [configFile, '--sentinel', '--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
+    { stdio: 'ignore' },
+  );
   after(() => child.kill('SIGKILL'));
   const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 100, maxRetriesPerRequest: 50 });
   client.on('error', () => undefined);
@@ -273,11 +331,19 @@ test('only rules that change rows by themselves are cascades', () => {
     ')',
   ].join('\n');
   assert.deepEqual(cascadesOf(definition), [
-    { constraint: 'a`b', parent: 'other.p', rules: 'ON DELETE CASCADE', definition: 'FOREIGN KEY (`x`,`y`) REFERENCES `other`.`p` (`x`, `y`)' },
+    {
+      constraint: 'a`b',
+      parent: 'other.p',
+      rules: 'ON DELETE CASCADE',
+      definition: 'FOREIGN KEY (`x`,`y`) REFERENCES `other`.`p` (`x`, `y`)',
+    },
   ]);
 });
 
 test('the least-privileged demo account is enough', async () => {
   const checked = await check({ origin: { url: originUrl(stack) }, tables: someTable });
-  assert.deepEqual(checked.findings.filter(({ verdict }) => verdict === 'unmet' || verdict === 'warning'), []);
+  assert.deepEqual(
+    checked.findings.filter(({ verdict }) => verdict === 'unmet' || verdict === 'warning'),
+    [],
+  );
 });

@@ -38,7 +38,8 @@ await root.query('CREATE VIEW ringfill_init.open_orders AS SELECT * FROM ringfil
 await root.query('CREATE TABLE ringfill_init_b.parts (id VARCHAR(20) NOT NULL PRIMARY KEY)');
 await root.query(`CREATE USER 'ringfill_init'@'127.0.0.1' IDENTIFIED BY '${PASSWORD}'`);
 await root.query(`CREATE USER 'ringfill_init_bare'@'127.0.0.1' IDENTIFIED BY 'bare'`);
-for (const db of ['ringfill_init', 'ringfill_init_b']) await root.query(`GRANT SELECT ON ${db}.* TO 'ringfill_init'@'127.0.0.1'`);
+for (const db of ['ringfill_init', 'ringfill_init_b'])
+  await root.query(`GRANT SELECT ON ${db}.* TO 'ringfill_init'@'127.0.0.1'`);
 
 const mysql = `mysql://ringfill_init:${encodeURIComponent(PASSWORD)}@127.0.0.1:${stack.mysql.port}`;
 const redis = stack.redis.map(({ port }) => `redis://127.0.0.1:${port}`);
@@ -56,10 +57,13 @@ test('the file loads, with every table that can be cached, its key, and what to 
     'ringfill_init.customers': { key: ['id'], columns: { deny: ['pwd_hash', 'api_key'] } },
     'ringfill_init.order_items': { key: ['order_id', 'line'] },
   });
-  assert.deepEqual(config.rings.map(({ name, shards }) => [name, Object.keys(shards)]), [
-    ['primary', ['r1', 'r2', 'r3']],
-    ['fallback', ['f1', 'f2']],
-  ]);
+  assert.deepEqual(
+    config.rings.map(({ name, shards }) => [name, Object.keys(shards)]),
+    [
+      ['primary', ['r1', 'r2', 'r3']],
+      ['fallback', ['f1', 'f2']],
+    ],
+  );
   assert.equal(decodeURIComponent(new URL(config.origin.url).password), PASSWORD);
 });
 
@@ -96,7 +100,12 @@ test('the grants are enough for the gateway, and leave the denied columns out', 
   const grants = [...first.stdout.matchAll(/^# +(GRANT .*;)$/gm)].map(([, grant = '']) => grant);
   assert.equal(grants.length, 5);
   for (const grant of grants) await root.query(grant.replaceAll("'ringfill_init'@'127.0.0.1'", account));
-  const bare = await createConnection({ host: '127.0.0.1', port: stack.mysql.port, user: 'ringfill_init_bare', password: 'bare' });
+  const bare = await createConnection({
+    host: '127.0.0.1',
+    port: stack.mysql.port,
+    user: 'ringfill_init_bare',
+    password: 'bare',
+  });
   await assert.rejects(bare.query('SELECT pwd_hash FROM ringfill_init.customers'), /denied/);
   await bare.end();
   await root.query("INSERT INTO ringfill_init.customers VALUES (1, 'a@b', 'hash', 'key', NULL)");
@@ -104,7 +113,9 @@ test('the grants are enough for the gateway, and leave the denied columns out', 
   const config = join(folder, 'bare.yml');
   const written = await runCommand(['init', '--mysql', mysql, ...rings, ...databases, '--out', config]);
   assert.equal(written.code, 0, written.stderr);
-  const text = readFileSync(config, 'utf8').replace('ringfill_init:$', 'ringfill_init_bare:$').replace('port: 8080', 'port: 0');
+  const text = readFileSync(config, 'utf8')
+    .replace('ringfill_init:$', 'ringfill_init_bare:$')
+    .replace('port: 8080', 'port: 0');
   writeFileSync(config, text);
   const env = { MYSQL_PASSWORD: 'bare' };
   const checked = await runCommand(['check', '--config', config], env);
@@ -125,16 +136,20 @@ test('a file that is there is not overwritten without --force', async () => {
   const before = readFileSync(out, 'utf8');
   const refused = await runCommand(args);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /once\.yml: is there already, and is not overwritten/);
+  assert.match(refused.stderr, /once\.yml is there already and is not overwritten/);
   assert.equal(readFileSync(out, 'utf8'), before);
   assert.equal((await runCommand([...args, '--force'])).code, 0);
 });
 
 test('Redis passwords are left out too: one variable if they are alike, one a shard if not', async () => {
-  const init = (...urls: string[]) => runCommand(['init', '--mysql', mysql, '--db', 'ringfill_init', '--redis', ...urls]);
+  const init = (...urls: string[]) =>
+    runCommand(['init', '--mysql', mysql, '--db', 'ringfill_init', '--redis', ...urls]);
   const alike = await init('redis://:sesame@h1', 'rediss://cache:sesame@h2:7000/2?servername=h', 'redis://h3');
   assert.equal(alike.code, 0, alike.stderr);
-  assert.match(alike.stdout, /r1: redis:\/\/:\$\{REDIS_PASSWORD\}@h1\n +r2: rediss:\/\/cache:\$\{REDIS_PASSWORD\}@h2:7000\/2\?servername=h\n +r3: redis:\/\/h3\n/);
+  assert.match(
+    alike.stdout,
+    /r1: redis:\/\/:\$\{REDIS_PASSWORD\}@h1\n +r2: rediss:\/\/cache:\$\{REDIS_PASSWORD\}@h2:7000\/2\?servername=h\n +r3: redis:\/\/h3\n/,
+  );
   const different = await init('redis://:sesame@h1', 'redis://:thyme@h2');
   assert.match(different.stdout, /REDIS_PASSWORD_R1[^]*REDIS_PASSWORD_R2/);
   assert.match(different.stderr, /export REDIS_PASSWORD_R2=/);
@@ -143,7 +158,9 @@ test('Redis passwords are left out too: one variable if they are alike, one a sh
 
 test('a URL may name its password itself, and the file then does the same', async () => {
   const named = mysql.replace(/:[^:@]+@/, ':${DB_PASSWORD}@');
-  const outcome = await runCommand(['init', '--mysql', named, ...rings, '--db', 'ringfill_init'], { DB_PASSWORD: PASSWORD });
+  const outcome = await runCommand(['init', '--mysql', named, ...rings, '--db', 'ringfill_init'], {
+    DB_PASSWORD: PASSWORD,
+  });
   assert.equal(outcome.code, 0, outcome.stderr);
   assert.match(outcome.stdout, /ringfill_init:\$\{DB_PASSWORD\}@/);
   const missing = await runCommand(['init', '--mysql', named, ...rings]);
@@ -152,7 +169,14 @@ test('a URL may name its password itself, and the file then does the same', asyn
 });
 
 test('root is asked to make an account of its own', async () => {
-  const outcome = await runCommand(['init', '--mysql', `mysql://root@127.0.0.1:${stack.mysql.port}`, ...rings, '--db', 'ringfill_init']);
+  const outcome = await runCommand([
+    'init',
+    '--mysql',
+    `mysql://root@127.0.0.1:${stack.mysql.port}`,
+    ...rings,
+    '--db',
+    'ringfill_init',
+  ]);
   assert.equal(outcome.code, 0, outcome.stderr);
   assert.match(outcome.stdout, /CREATE USER IF NOT EXISTS 'ringfill'@'%'/);
   assert.match(outcome.stdout, /GRANT SELECT ON `ringfill_init`\.`articles` TO 'ringfill'@'%';/);
@@ -160,10 +184,26 @@ test('root is asked to make an account of its own', async () => {
 });
 
 for (const [claim, args, said] of [
-  ['a server that is away', ['--mysql', 'mysql://u@127.0.0.1:1', '--redis', 'redis://h'], /--mysql: MySQL at 127\.0\.0\.1:1: connect ECONNREFUSED/],
-  ['a wrong password', ['--mysql', mysql.replace(/:[^:@]+@/, ':wrong@'), '--redis', 'redis://h'], /Access denied[^]*origin-login-refused/],
-  ['a database without tables', ['--mysql', mysql, '--redis', 'redis://h', '--db', 'nowhere'], /can read no table in nowhere/],
-  ['a URL that is none', ['--mysql', mysql, '--redis', 'localhost:6379'], /--redis, number 1: localhost: is not a way to reach Redis/],
+  [
+    'a server that is away',
+    ['--mysql', 'mysql://u@127.0.0.1:1', '--redis', 'redis://h'],
+    /--mysql: MySQL at 127\.0\.0\.1:1: connect ECONNREFUSED/,
+  ],
+  [
+    'a wrong password',
+    ['--mysql', mysql.replace(/:[^:@]+@/, ':wrong@'), '--redis', 'redis://h'],
+    /Access denied[^]*origin-login-refused/,
+  ],
+  [
+    'a database without tables',
+    ['--mysql', mysql, '--redis', 'redis://h', '--db', 'nowhere'],
+    /can read no table in nowhere/,
+  ],
+  [
+    'a URL that is none',
+    ['--mysql', mysql, '--redis', 'localhost:6379'],
+    /--redis, number 1: localhost: is not a way to reach Redis/,
+  ],
 ] as const) {
   test(`${claim} ends it with what to do`, async () => {
     const outcome = await runCommand(['init', ...args]);
@@ -175,11 +215,48 @@ for (const [claim, args, said] of [
 }
 
 test('secrets are known by their names, and what is only about them is not', () => {
-  const column = (name: string, dataType = 'varchar', columnType = dataType) => looksSecret({ name, dataType, columnType });
-  for (const name of ['password', 'passwd', 'PasswordHash', 'pwd_hash', 'userpassword', 'secret', 'client_secret', 'api_key', 'apiKey', 'token', 'reset_token', 'salt', 'otp', 'totp_secret', 'private_key', 'backup_codes', 'password2']) {
+  const column = (name: string, dataType = 'varchar', columnType = dataType) =>
+    looksSecret({ name, dataType, columnType });
+  for (const name of [
+    'password',
+    'passwd',
+    'PasswordHash',
+    'pwd_hash',
+    'userpassword',
+    'secret',
+    'client_secret',
+    'api_key',
+    'apiKey',
+    'token',
+    'reset_token',
+    'salt',
+    'otp',
+    'totp_secret',
+    'private_key',
+    'backup_codes',
+    'password2',
+  ]) {
     assert.ok(column(name), name);
   }
-  for (const name of ['id', 'name', 'assault', 'saltines', 'secretary', 'password_changed_at', 'token_count', 'has_password', 'key', 'content_hash', 'passenger', 'bypass', 'compass', 'tokenizer', 'pinned', 'api', 'otp_enabled']) {
+  for (const name of [
+    'id',
+    'name',
+    'assault',
+    'saltines',
+    'secretary',
+    'password_changed_at',
+    'token_count',
+    'has_password',
+    'key',
+    'content_hash',
+    'passenger',
+    'bypass',
+    'compass',
+    'tokenizer',
+    'pinned',
+    'api',
+    'otp_enabled',
+  ]) {
     assert.ok(!column(name), name);
   }
   assert.ok(!column('tokens', 'int'), 'a number of tokens');

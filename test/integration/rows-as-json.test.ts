@@ -38,10 +38,16 @@ const [[version = null] = []] = await client.cells(['VERSION()'], '');
 const server = { flavour: stack.mysql.flavour, version: String(version) };
 const tables = demoTables.filter((table) => table.isSupportedBy?.(server) ?? true);
 const exposed = Object.fromEntries(
-  tables.map((table) => [`${table.database}.${table.name}`, table.deny === undefined ? {} : { columns: { deny: [...table.deny] } }]),
+  tables.map((table) => [
+    `${table.database}.${table.name}`,
+    table.deny === undefined ? {} : { columns: { deny: [...table.deny] } },
+  ]),
 );
 // One for single rows and one for batches: both see every row for the first time.
-const [singles, batches] = await Promise.all([startGateway(stack, { tables: exposed }), startGateway(stack, { tables: exposed })]);
+const [singles, batches] = await Promise.all([
+  startGateway(stack, { tables: exposed }),
+  startGateway(stack, { tables: exposed }),
+]);
 
 const compared = { rows: 0, cells: 0, single: 0, unstored: 0 };
 after(() => {
@@ -62,7 +68,11 @@ for (const table of tables) {
   });
 }
 
-async function readInBatches(table: DemoTable, columns: readonly ServerColumn[], rows: readonly ServerRow[]): Promise<void> {
+async function readInBatches(
+  table: DemoTable,
+  columns: readonly ServerColumn[],
+  rows: readonly ServerRow[],
+): Promise<void> {
   for (let start = 0; start < rows.length; start += BATCH_ROWS) {
     const batch = rows.slice(start, start + BATCH_ROWS);
     const path = `/${table.database}/${table.name}?ids=${batch.map((row) => row.id).join(',')}`;
@@ -77,16 +87,27 @@ async function readInBatches(table: DemoTable, columns: readonly ServerColumn[],
     for (const [index, element] of elements.entries()) compareRow(table, columns, batch[index] as ServerRow, element);
     compared.rows += batch.length;
     const stored = `stored=${batch.length - large}${large > 0 ? ` unstored=${large}` : ''}`;
-    assert.deepEqual(new Set(words(first)), new Set(`ringfill fwd=miss ${stored}`.split(' ')), cacheStatusOf(first).text);
+    assert.deepEqual(
+      new Set(words(first)),
+      new Set(`ringfill fwd=miss ${stored}`.split(' ')),
+      cacheStatusOf(first).text,
+    );
 
     const second = await batches.get(path);
     assert.equal(await second.text(), body);
-    const hits = large === 0 ? `ringfill hit hit=${batch.length}` : `ringfill fwd=partial hit=${batch.length - large} unstored=${large}`;
+    const hits =
+      large === 0
+        ? `ringfill hit hit=${batch.length}`
+        : `ringfill fwd=partial hit=${batch.length - large} unstored=${large}`;
     assert.deepEqual(new Set(words(second)), new Set(hits.split(' ')), cacheStatusOf(second).text);
   }
 }
 
-async function readOneByOne(table: DemoTable, columns: readonly ServerColumn[], rows: readonly ServerRow[]): Promise<void> {
+async function readOneByOne(
+  table: DemoTable,
+  columns: readonly ServerColumn[],
+  rows: readonly ServerRow[],
+): Promise<void> {
   for (const row of rows) {
     const path = `/${table.database}/${table.name}/${row.id}`;
     const first = await singles.get(path);
@@ -97,7 +118,8 @@ async function readOneByOne(table: DemoTable, columns: readonly ServerColumn[], 
     const second = await singles.get(path);
     assert.equal(await second.text(), body, path);
     if (Buffer.byteLength(body) > 1_048_576) {
-      for (const response of [first, second]) assert.match(cacheStatusOf(response).text, /fwd=miss; .*unstored=too-large"$/);
+      for (const response of [first, second])
+        assert.match(cacheStatusOf(response).text, /fwd=miss; .*unstored=too-large"$/);
       compared.unstored += 1;
     } else {
       assert.match(cacheStatusOf(first).text, /^ringfill; fwd=miss; stored; /);
@@ -184,7 +206,9 @@ function mainExpression({ name, type, isJson }: ServerColumn): string {
 }
 
 const SPATIAL = new Set(
-  'geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection'.split(' '),
+  'geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection'.split(
+    ' ',
+  ),
 );
 
 const BYTES = new Set('binary varbinary tinyblob blob mediumblob longblob'.split(' '));
@@ -199,7 +223,11 @@ function compareRow(table: DemoTable, columns: readonly ServerColumn[], row: Ser
   const shown = columns.filter((column) => !(table.deny ?? []).includes(column.name));
   const members = membersOf(json);
   const place = `${table.name}/${row.id}`;
-  assert.deepEqual([...members.keys()], shown.map((column) => column.name), place);
+  assert.deepEqual(
+    [...members.keys()],
+    shown.map((column) => column.name),
+    place,
+  );
   for (const column of shown) {
     const cell = row.cells[columns.indexOf(column)] ?? null;
     const token = members.get(column.name) ?? '';
@@ -249,7 +277,13 @@ function compareBit(place: string, value: bigint, token: string): void {
 }
 
 /** The same number, sign of zero included, and no shorter digits would read back the same. */
-function compareNumber(place: string, token: string, value: number, negative: boolean, read: (value: number) => number): void {
+function compareNumber(
+  place: string,
+  token: string,
+  value: number,
+  negative: boolean,
+  read: (value: number) => number,
+): void {
   assert.match(token, /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?$/i, place);
   assert.equal(read(Number(token)), read(value), place);
   assert.equal(token.startsWith('-'), negative, `${place}: ${token}`);
@@ -259,7 +293,11 @@ function compareNumber(place: string, token: string, value: number, negative: bo
   const step = 10 ** (Math.floor(Math.log10(Math.abs(value))) - digits + 2);
   for (const candidate of [shorter, shorter - step, shorter + step]) {
     if (significantDigits(String(candidate)) >= digits) continue;
-    assert.notEqual(read(candidate), read(Math.abs(value)), `${place}: ${token} although ${candidate} reads back the same`);
+    assert.notEqual(
+      read(candidate),
+      read(Math.abs(value)),
+      `${place}: ${token} although ${candidate} reads back the same`,
+    );
   }
 }
 

@@ -134,7 +134,9 @@ let tables = 0;
 async function create(columns: string, values: string): Promise<string> {
   tables += 1;
   const name = `altering.t${tables}`;
-  await client.run(`CREATE TABLE ${name} (id INT NOT NULL PRIMARY KEY, ${columns}) ENGINE=InnoDB; INSERT INTO ${name} VALUES (7, ${values})`);
+  await client.run(
+    `CREATE TABLE ${name} (id INT NOT NULL PRIMARY KEY, ${columns}) ENGINE=InnoDB; INSERT INTO ${name} VALUES (7, ${values})`,
+  );
   return name;
 }
 
@@ -187,7 +189,11 @@ test('a column added in front moves no value, and appears once the schema is rea
   assert.equal(await cached.text(), '{"z":9,"id":7,"a":1,"b":2}');
 });
 
-async function refusal(gateway: { get: (path: string, init?: RequestInit) => Promise<Response> }, path: string, init?: RequestInit): Promise<string> {
+async function refusal(
+  gateway: { get: (path: string, init?: RequestInit) => Promise<Response> },
+  path: string,
+  init?: RequestInit,
+): Promise<string> {
   const response = await gateway.get(path, init);
   const body = await response.text();
   return response.status === 200 ? body : `${response.status} ${(JSON.parse(body) as { code: string }).code}`;
@@ -201,7 +207,9 @@ test('a dropped table answers 503 to what is not cached, and its cached rows unt
   assert.equal((await gateway.get(pathOf(table))).status, 200);
   assert.equal(await refusal(gateway, `${pathOf(table)}1`), '503 origin-refused');
   assert.equal(await refusal(gateway, `/${table.replace('.', '/')}?ids=71,72`), '503 origin-refused');
-  await client.run(`CREATE TABLE ${table} (id INT NOT NULL PRIMARY KEY, other VARCHAR(9)) ENGINE=InnoDB; INSERT INTO ${table} VALUES (71, 'new')`);
+  await client.run(
+    `CREATE TABLE ${table} (id INT NOT NULL PRIMARY KEY, other VARCHAR(9)) ENGINE=InnoDB; INSERT INTO ${table} VALUES (71, 'new')`,
+  );
   assert.equal(await (await gateway.get(`${pathOf(table)}1`)).text(), '{"id":71,"other":"new"}');
 });
 
@@ -236,7 +244,9 @@ test('a key of another type is asked for in that type', async () => {
   const table = await create('a INT', '1');
   const gateway = await startGateway(stack, { tables: { [table]: {} } });
   assert.equal((await gateway.get(pathOf(table))).status, 200);
-  await client.run(`ALTER TABLE ${table} MODIFY id VARCHAR(20) NOT NULL; INSERT INTO ${table} VALUES ('7x', 2), ('07', 3)`);
+  await client.run(
+    `ALTER TABLE ${table} MODIFY id VARCHAR(20) NOT NULL; INSERT INTO ${table} VALUES ('7x', 2), ('07', 3)`,
+  );
   // As a number, 7 would find all three.
   assert.equal(await (await gateway.get(pathOf(table), NO_CACHE)).text(), '{"id":"7","a":1}');
   assert.equal(await (await gateway.get(`${pathOf(table)}x`)).text(), '{"id":"7x","a":2}');
@@ -245,7 +255,14 @@ test('a key of another type is asked for in that type', async () => {
 test('while a table is altered over and over, every answer is a row with its own values, or says to wait', async (t) => {
   const table = await create('a INT, b VARCHAR(20)', "1, 'two'");
   const gateway = await startGateway(stack, { tables: { [table]: {} } });
-  const alters = ['MODIFY a BIGINT', 'MODIFY b VARCHAR(20) FIRST', 'MODIFY a VARCHAR(20)', 'DROP COLUMN a', 'ADD COLUMN a INT DEFAULT 1', 'MODIFY b VARCHAR(20) AFTER id'];
+  const alters = [
+    'MODIFY a BIGINT',
+    'MODIFY b VARCHAR(20) FIRST',
+    'MODIFY a VARCHAR(20)',
+    'DROP COLUMN a',
+    'ADD COLUMN a INT DEFAULT 1',
+    'MODIFY b VARCHAR(20) AFTER id',
+  ];
   let altering = true;
   const counts = { rows: 0, refused: 0 };
   const read = async (init?: RequestInit) => {
@@ -265,7 +282,8 @@ test('while a table is altered over and over, every answer is a row with its own
   };
   const readers = Promise.all([read(NO_CACHE), read(NO_CACHE), read()]);
   try {
-    for (let round = 0; round < 5; round += 1) for (const alter of alters) await client.run(`ALTER TABLE ${table} ${alter}`);
+    for (let round = 0; round < 5; round += 1)
+      for (const alter of alters) await client.run(`ALTER TABLE ${table} ${alter}`);
   } finally {
     altering = false;
   }

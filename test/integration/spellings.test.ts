@@ -15,9 +15,9 @@ const isMariadb = stack.mysql.flavour === 'mariadb';
 const BYTEWISE = isMariadb ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
 
 await client.ownDatabase('spelling', [
-  "CREATE TABLE names (name VARCHAR(60) COLLATE utf8mb4_general_ci PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB",
+  'CREATE TABLE names (name VARCHAR(60) COLLATE utf8mb4_general_ci PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB',
   "INSERT INTO names VALUES ('Foo', 1), ('Müller', 2), ('resume', 3), ('two words', 4), ('a,b', 5), ('50%', 6), ('a/b', 7), ('日本', 8), ('a+b', 9)",
-  "CREATE TABLE padded (name VARCHAR(60) COLLATE utf8mb4_bin PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB",
+  'CREATE TABLE padded (name VARCHAR(60) COLLATE utf8mb4_bin PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB',
   "INSERT INTO padded VALUES ('Foo', 1), ('foo', 2)",
   // 8.0.15 has no utf8mb4_0900_bin yet: there `binary` text does not exist, and the test skips.
   ...(isMariadb
@@ -54,9 +54,33 @@ await client.ownDatabase('spelling', [
     : []),
 ]);
 
-const own = ['names', 'padded', 'pairs', 'latin', 'old_utf8', 'choices', 'spans', 'moments', 'years', 'flags', 'filled'];
+const own = [
+  'names',
+  'padded',
+  'pairs',
+  'latin',
+  'old_utf8',
+  'choices',
+  'spans',
+  'moments',
+  'years',
+  'flags',
+  'filled',
+];
 const mariadbOnly = ['exact', 'uuids', 'hosts'];
-const demo = ['test.users', 'shop.altitudes', 'shop.ledger', 'shop.tariffs', 'shop.holidays', 'shop.readings', 'shop.assets', 'shop.tokens', 'shop.vouchers', 'shop.translations', 'shop.order_items'];
+const demo = [
+  'test.users',
+  'shop.altitudes',
+  'shop.ledger',
+  'shop.tariffs',
+  'shop.holidays',
+  'shop.readings',
+  'shop.assets',
+  'shop.tokens',
+  'shop.vouchers',
+  'shop.translations',
+  'shop.order_items',
+];
 const names = [...demo, ...[...own, ...(isMariadb ? mariadbOnly : [])].map((table) => `spelling.${table}`)];
 const gateway = await startGateway(stack, { tables: Object.fromEntries(names.map((name) => [name, {}])) });
 const entries = new RedisEntries(stack, gateway.keyPrefix);
@@ -123,7 +147,25 @@ async function isRefused(path: string, code = 'bad-id'): Promise<void> {
 test('a number has one spelling; every other is refused', async () => {
   await isOneSpelling(['/test/users/7', '/test/users/%37', '/%74est/us%65rs/7'], 'test_users_7');
   await entries.clear();
-  for (const other of ['07', '+7', '7.0', '%207', '7%20', '0x7', '7e0', '-0', '-7', '٧', '７', '7%00', '7;', '1e1', '', '4294967296', '99999999999999999999999']) {
+  for (const other of [
+    '07',
+    '+7',
+    '7.0',
+    '%207',
+    '7%20',
+    '0x7',
+    '7e0',
+    '-0',
+    '-7',
+    '٧',
+    '７',
+    '7%00',
+    '7;',
+    '1e1',
+    '',
+    '4294967296',
+    '99999999999999999999999',
+  ]) {
     await isRefused(`/test/users/${other}`);
   }
   for (const other of ['-0', '-01', '+1', '2147483648', '-2147483649']) await isRefused(`/shop/altitudes/${other}`);
@@ -131,7 +173,13 @@ test('a number has one spelling; every other is refused', async () => {
 });
 
 test('negative numbers and the ends of their ranges are keys as they stand', async () => {
-  for (const [id, table] of [['-2147483648', 'altitudes'], ['2147483647', 'altitudes'], ['0', 'altitudes'], ['18446744073709551615', 'ledger'], ['9007199254740993', 'ledger']]) {
+  for (const [id, table] of [
+    ['-2147483648', 'altitudes'],
+    ['2147483647', 'altitudes'],
+    ['0', 'altitudes'],
+    ['18446744073709551615', 'ledger'],
+    ['9007199254740993', 'ledger'],
+  ]) {
     await entries.clear();
     await isOneSpelling([`/shop/${table}/${id}`, `/shop/${table}/${id}`], `shop_${table}_${id}`);
   }
@@ -144,11 +192,19 @@ test('a ZEROFILL number is spelled without its zeros', async () => {
 });
 
 test('under a case-insensitive, padding collation other spellings find the row, say where it is, and are not stored', async () => {
-  await findsTheSameRow('/spelling/names/Foo', 'spelling_names_Foo', ['/spelling/names/foo', '/spelling/names/FOO', '/spelling/names/Foo%20', '/spelling/names/foo%20%20']);
+  await findsTheSameRow('/spelling/names/Foo', 'spelling_names_Foo', [
+    '/spelling/names/foo',
+    '/spelling/names/FOO',
+    '/spelling/names/Foo%20',
+    '/spelling/names/foo%20%20',
+  ]);
 });
 
 test('accents that the collation does not tell apart find the row, unstored', async () => {
-  await findsTheSameRow('/spelling/names/M%C3%BCller', 'spelling_names_M%C3%BCller', ['/spelling/names/Muller', '/spelling/names/M%C3%9CLLER']);
+  await findsTheSameRow('/spelling/names/M%C3%BCller', 'spelling_names_M%C3%BCller', [
+    '/spelling/names/Muller',
+    '/spelling/names/M%C3%9CLLER',
+  ]);
   await entries.clear();
   await findsTheSameRow('/spelling/names/resume', 'spelling_names_resume', ['/spelling/names/r%C3%A9sum%C3%A9']);
 });
@@ -166,7 +222,10 @@ test('percent-encodings of the same bytes are one spelling', async () => {
   ];
   for (const [key, ...spellings] of same) {
     await entries.clear();
-    await isOneSpelling(spellings.map((spelling) => `/spelling/names/${spelling}`), `spelling_names_${key}`);
+    await isOneSpelling(
+      spellings.map((spelling) => `/spelling/names/${spelling}`),
+      `spelling_names_${key}`,
+    );
   }
 });
 
@@ -179,7 +238,14 @@ test('under utf8mb4_bin case counts, and trailing spaces do not', async () => {
 });
 
 test('an absent text is remembered only under a binary collation without padding', async () => {
-  const unprovable = ['/spelling/names/absent', '/spelling/padded/absent', '/shop/vouchers/absent', '/spelling/latin/absent', '/spelling/choices/absent', '/spelling/pairs/absent,1,1.00'];
+  const unprovable = [
+    '/spelling/names/absent',
+    '/spelling/padded/absent',
+    '/shop/vouchers/absent',
+    '/spelling/latin/absent',
+    '/spelling/choices/absent',
+    '/spelling/pairs/absent,1,1.00',
+  ];
   for (const path of unprovable) {
     for (const attempt of ['first', 'second']) {
       const answer = await get(path);
@@ -190,16 +256,20 @@ test('an absent text is remembered only under a binary collation without padding
   assert.deepEqual(await entries.keys(), []);
 });
 
-test('an absent text under a binary no-pad collation is remembered, and its neighbours are not', { skip: !isMariadb }, async () => {
-  assert.match((await get('/spelling/exact/foo')).story, /; stored; /);
-  assert.deepEqual(await entries.keys(), ['spelling_exact_foo']);
-  const again = await get('/spelling/exact/foo');
-  assert.equal(again.status, 404);
-  assert.match(again.story, /; hit; /);
-  assert.equal((await get('/spelling/exact/foo%20')).status, 200);
-  assert.equal((await get('/spelling/exact/Foo')).status, 200);
-  assert.deepEqual(await entries.keys(), ['spelling_exact_Foo', 'spelling_exact_foo', 'spelling_exact_foo%20']);
-});
+test(
+  'an absent text under a binary no-pad collation is remembered, and its neighbours are not',
+  { skip: !isMariadb },
+  async () => {
+    assert.match((await get('/spelling/exact/foo')).story, /; stored; /);
+    assert.deepEqual(await entries.keys(), ['spelling_exact_foo']);
+    const again = await get('/spelling/exact/foo');
+    assert.equal(again.status, 404);
+    assert.match(again.story, /; hit; /);
+    assert.equal((await get('/spelling/exact/foo%20')).status, 200);
+    assert.equal((await get('/spelling/exact/Foo')).status, 200);
+    assert.deepEqual(await entries.keys(), ['spelling_exact_Foo', 'spelling_exact_foo', 'spelling_exact_foo%20']);
+  },
+);
 
 test('a remembered absence never outlives a row that any spelling of it would find', async () => {
   assert.equal((await get('/spelling/names/Newcomer')).status, 404);
@@ -214,22 +284,49 @@ test('a remembered absence never outlives a row that any spelling of it would fi
 test('dates and times have one spelling', async () => {
   await isOneSpelling(['/shop/holidays/2024-02-29', '/shop/holidays/2024%2D02%2D29'], 'shop_holidays_2024-02-29');
   await entries.clear();
-  for (const other of ['2024-2-29', '20240229', '24-02-29', '2024-02-30', '2024-02-29%2000:00:00', '2023-02-29', '%202024-02-29', '2024-13-01', '0000-00-32']) {
+  for (const other of [
+    '2024-2-29',
+    '20240229',
+    '24-02-29',
+    '2024-02-30',
+    '2024-02-29%2000:00:00',
+    '2023-02-29',
+    '%202024-02-29',
+    '2024-13-01',
+    '0000-00-32',
+  ]) {
     await isRefused(`/shop/holidays/${other}`);
   }
   const key = 'shop_readings_2024-02-29%2012%3A00%3A00.100000';
-  await isOneSpelling(['/shop/readings/2024-02-29%2012:00:00.100000', '/shop/readings/2024-02-29%2012%3a00%3A00.100000'], key);
+  await isOneSpelling(
+    ['/shop/readings/2024-02-29%2012:00:00.100000', '/shop/readings/2024-02-29%2012%3a00%3A00.100000'],
+    key,
+  );
   await entries.clear();
-  for (const other of ['2024-02-29%2012:00:00', '2024-02-29%2012:00:00.1', '2024-02-29T12:00:00.100000', '2024-02-29%2024:00:00.000000', '2024-02-29+12:00:00.100000']) {
+  for (const other of [
+    '2024-02-29%2012:00:00',
+    '2024-02-29%2012:00:00.1',
+    '2024-02-29T12:00:00.100000',
+    '2024-02-29%2024:00:00.000000',
+    '2024-02-29+12:00:00.100000',
+  ]) {
     await isRefused(`/shop/readings/${other}`);
   }
-  await isOneSpelling(['/spelling/moments/2024-03-31%2002:30:00.000'], 'spelling_moments_2024-03-31%2002%3A30%3A00.000');
-  for (const [id, key2] of [['12:30:00.000', '12%3A30%3A00.000'], ['-100:00:00.500', '-100%3A00%3A00.500'], ['838:59:59.000', '838%3A59%3A59.000']]) {
+  await isOneSpelling(
+    ['/spelling/moments/2024-03-31%2002:30:00.000'],
+    'spelling_moments_2024-03-31%2002%3A30%3A00.000',
+  );
+  for (const [id, key2] of [
+    ['12:30:00.000', '12%3A30%3A00.000'],
+    ['-100:00:00.500', '-100%3A00%3A00.500'],
+    ['838:59:59.000', '838%3A59%3A59.000'],
+  ]) {
     await entries.clear();
     await isOneSpelling([`/spelling/spans/${id}`, `/spelling/spans/${id}`], `spelling_spans_${key2}`);
   }
   await entries.clear();
-  for (const other of ['12:30:00', '012:30:00.000', '1:30:00.000', '839:00:00.000', '-00:00:00.000', '12:60:00.000']) await isRefused(`/spelling/spans/${other}`);
+  for (const other of ['12:30:00', '012:30:00.000', '1:30:00.000', '839:00:00.000', '-00:00:00.000', '12:60:00.000'])
+    await isRefused(`/spelling/spans/${other}`);
   for (const id of ['1970', '2000', '0000']) {
     await entries.clear();
     await isOneSpelling([`/spelling/years/${id}`, `/spelling/years/${id}`], `spelling_years_${id}`);
@@ -244,7 +341,19 @@ test('decimals have one spelling', async () => {
     await isOneSpelling([`/shop/tariffs/${id}`, `/shop/tariffs/${id}`], `shop_tariffs_${id}`);
   }
   await entries.clear();
-  for (const other of ['7', '7.0', '7.00000', '07.0000', '+7.0000', '7e0', '-0.0000', '.5000', '123456789.0000', '7,0000']) await isRefused(`/shop/tariffs/${other}`);
+  for (const other of [
+    '7',
+    '7.0',
+    '7.00000',
+    '07.0000',
+    '+7.0000',
+    '7e0',
+    '-0.0000',
+    '.5000',
+    '123456789.0000',
+    '7,0000',
+  ])
+    await isRefused(`/shop/tariffs/${other}`);
 });
 
 test('bits are whole numbers', async () => {
@@ -260,7 +369,8 @@ test('bytes are lower-case hex', async () => {
   const zeros = '00'.repeat(16);
   await isOneSpelling([`/shop/assets/${zeros}`, `/shop/assets/${zeros}`], `shop_assets_${zeros}`);
   await entries.clear();
-  for (const other of ['FF'.repeat(16), 'ff', '0x00', 'zz'.repeat(16), `${zeros}00`, '']) await isRefused(`/shop/assets/${other}`);
+  for (const other of ['FF'.repeat(16), 'ff', '0x00', 'zz'.repeat(16), `${zeros}00`, ''])
+    await isRefused(`/shop/assets/${other}`);
   for (const id of ['00', '0000', '61', '6120', '41']) {
     await entries.clear();
     await isOneSpelling([`/shop/tokens/${id}`, `/shop/tokens/${id}`], `shop_tokens_${id}`);
@@ -270,41 +380,73 @@ test('bytes are lower-case hex', async () => {
 });
 
 test('ENUM keys are found by member, not by number', async () => {
-  await findsTheSameRow('/spelling/choices/Large', 'spelling_choices_Large', ['/spelling/choices/large', '/spelling/choices/LARGE%20']);
+  await findsTheSameRow('/spelling/choices/Large', 'spelling_choices_Large', [
+    '/spelling/choices/large',
+    '/spelling/choices/LARGE%20',
+  ]);
   await entries.clear();
   assert.equal((await get('/spelling/choices/1')).status, 404);
 });
 
 test('UUID and INET6 keys are stored as the server writes them', { skip: !isMariadb }, async () => {
   const uuid = '6ccd780c-baba-1026-9564-5b8c656024db';
-  await findsTheSameRow(`/spelling/uuids/${uuid}`, `spelling_uuids_${uuid}`, [`/spelling/uuids/${uuid.toUpperCase()}`, `/spelling/uuids/${uuid.replaceAll('-', '')}`]);
+  await findsTheSameRow(`/spelling/uuids/${uuid}`, `spelling_uuids_${uuid}`, [
+    `/spelling/uuids/${uuid.toUpperCase()}`,
+    `/spelling/uuids/${uuid.replaceAll('-', '')}`,
+  ]);
   await entries.clear();
-  await findsTheSameRow('/spelling/hosts/2001%3Adb8%3A%3A1', 'spelling_hosts_2001%3Adb8%3A%3A1', ['/spelling/hosts/2001:DB8::1', '/spelling/hosts/2001:db8:0:0:0:0:0:1']);
-  for (const path of ['/spelling/uuids/no-uuid', '/spelling/uuids/', '/spelling/hosts/no-host', '/spelling/hosts/%F0%9F%98%80']) {
+  await findsTheSameRow('/spelling/hosts/2001%3Adb8%3A%3A1', 'spelling_hosts_2001%3Adb8%3A%3A1', [
+    '/spelling/hosts/2001:DB8::1',
+    '/spelling/hosts/2001:db8:0:0:0:0:0:1',
+  ]);
+  for (const path of [
+    '/spelling/uuids/no-uuid',
+    '/spelling/uuids/',
+    '/spelling/hosts/no-host',
+    '/spelling/hosts/%F0%9F%98%80',
+  ]) {
     const answer = await get(path);
     assert.equal(answer.status, 404, `${path}: ${answer.text}`);
   }
 });
 
 test('a text that the column cannot hold is absent, not an error', async () => {
-  for (const path of ['/spelling/latin/%E6%97%A5', '/spelling/latin/%F0%9F%98%80', '/spelling/old_utf8/%F0%9F%98%80', '/shop/translations/%C3%A9,x', '/spelling/choices/%F0%9F%98%80']) {
+  for (const path of [
+    '/spelling/latin/%E6%97%A5',
+    '/spelling/latin/%F0%9F%98%80',
+    '/spelling/old_utf8/%F0%9F%98%80',
+    '/shop/translations/%C3%A9,x',
+    '/spelling/choices/%F0%9F%98%80',
+  ]) {
     const answer = await get(path);
     assert.equal(answer.status, 404, `${path}: ${answer.text}`);
   }
   const together = await gateway.get('/spelling/old_utf8?ids=%F0%9F%98%80,%C3%A9,%3F');
   assert.deepEqual(await together.json(), { rows: [null, { code: 'é', n: 1 }, { code: '?', n: 2 }] });
   const latin = await gateway.get('/spelling/latin?ids=%E6%97%A5,%C3%A9,%3F,plain');
-  assert.deepEqual(await latin.json(), { rows: [null, { code: 'é', n: 1 }, { code: '?', n: 3 }, { code: 'plain', n: 2 }] });
+  assert.deepEqual(await latin.json(), {
+    rows: [null, { code: 'é', n: 1 }, { code: '?', n: 3 }, { code: 'plain', n: 2 }],
+  });
 });
 
 test('in a composite id commas part, and encoded commas, slashes and percent signs belong to their part', async () => {
-  await isOneSpelling(['/spelling/pairs/x%2Cy%2Fz,-1,0.50', '/spelling/pairs/%78%2cy%2fz,%2D1,0%2E50'], 'spelling_pairs_x%2Cy%2Fz,-1,0.50');
+  await isOneSpelling(
+    ['/spelling/pairs/x%2Cy%2Fz,-1,0.50', '/spelling/pairs/%78%2cy%2fz,%2D1,0%2E50'],
+    'spelling_pairs_x%2Cy%2Fz,-1,0.50',
+  );
   await entries.clear();
-  await isOneSpelling(['/spelling/pairs/50%25,7,12.30', '/spelling/pairs/50%25,7,12.30'], 'spelling_pairs_50%25,7,12.30');
+  await isOneSpelling(
+    ['/spelling/pairs/50%25,7,12.30', '/spelling/pairs/50%25,7,12.30'],
+    'spelling_pairs_50%25,7,12.30',
+  );
   await entries.clear();
-  await findsTheSameRow('/spelling/pairs/x,0,-2.00', 'spelling_pairs_x,0,-2.00', ['/spelling/pairs/X,0,-2.00', '/spelling/pairs/x%20,0,-2.00']);
+  await findsTheSameRow('/spelling/pairs/x,0,-2.00', 'spelling_pairs_x,0,-2.00', [
+    '/spelling/pairs/X,0,-2.00',
+    '/spelling/pairs/x%20,0,-2.00',
+  ]);
   await entries.clear();
-  for (const other of ['x', 'x,0', 'x%2C0%2C-2.00', 'x,0,-2.00,', ',x,0,-2.00', 'x,00,-2.00', 'x,0,-2.0', 'x,0,2']) await isRefused(`/spelling/pairs/${other}`);
+  for (const other of ['x', 'x,0', 'x%2C0%2C-2.00', 'x,0,-2.00,', ',x,0,-2.00', 'x,00,-2.00', 'x,0,-2.0', 'x,0,2'])
+    await isRefused(`/spelling/pairs/${other}`);
   const rows: [term: string, key: string][] = [
     ['de,Gr%C3%BC%C3%9Fe%2C%20alle', 'de,Gr%C3%BC%C3%9Fe%2C%20alle'],
     ['de,100%20%25', 'de,100%20%25'],
@@ -318,7 +460,13 @@ test('in a composite id commas part, and encoded commas, slashes and percent sig
   ];
   for (const [id, key] of rows) {
     await entries.clear();
-    await isOneSpelling([`/shop/translations/${id}`, `/shop/translations/${id.replaceAll(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())}`], `shop_translations_${key}`);
+    await isOneSpelling(
+      [
+        `/shop/translations/${id}`,
+        `/shop/translations/${id.replaceAll(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())}`,
+      ],
+      `shop_translations_${key}`,
+    );
   }
 });
 
@@ -340,9 +488,13 @@ test('ids= takes plain and encoded commas for numbers, in the order asked, twice
 });
 
 test('ids= of composite keys are read part by part', async () => {
-  const rows = async (path: string) => ((await (await gateway.get(path)).json()) as { rows: ({ line_no: number } | null)[] }).rows;
+  const rows = async (path: string) =>
+    ((await (await gateway.get(path)).json()) as { rows: ({ line_no: number } | null)[] }).rows;
   const plain = await rows('/shop/order_items?ids=1,1,2,1,1,99');
-  assert.deepEqual(plain.map((row) => row?.line_no ?? null), [1, 1, null]);
+  assert.deepEqual(
+    plain.map((row) => row?.line_no ?? null),
+    [1, 1, null],
+  );
   assert.deepEqual(await rows('/shop/order_items?ids=1%2C1%2C2%2C1%2C1%2C99'), plain);
   const odd = await gateway.get('/shop/order_items?ids=1,1,2');
   assert.equal(odd.status, 400);
@@ -358,7 +510,11 @@ test('case, accent and space variants in one ids= are all answered right', async
     const response = await gateway.get(`/spelling/names?ids=${ids.join(',')}`);
     const found = ((await response.json()) as { rows: ({ n: number } | null)[] }).rows.map((row) => row?.n ?? null);
     assert.deepEqual(found, [1, 1, 1, 1, null, 2, 2, null, 1, 5, 5], attempt);
-    assert.deepEqual(await entries.keys(), ['spelling_names_Foo', 'spelling_names_M%C3%BCller', 'spelling_names_a%2Cb']);
+    assert.deepEqual(await entries.keys(), [
+      'spelling_names_Foo',
+      'spelling_names_M%C3%BCller',
+      'spelling_names_a%2Cb',
+    ]);
   }
 });
 
@@ -367,6 +523,9 @@ test('variants asked for at once, each by a GET of its own, are all answered rig
   const answers = await Promise.all(paths.map((path) => get(`/spelling/names/${path}`)));
   const found = answers.map(({ status, text }) => (status === 200 ? (JSON.parse(text) as { n: number }).n : status));
   assert.deepEqual(found, [1, 1, 1, 1, 404, 1, 2, 2, 404]);
-  assert.deepEqual(answers.map(({ location }) => location?.split('/').at(-1)), ['Foo', undefined, 'Foo', 'Foo', undefined, 'Foo', 'M%C3%BCller', undefined, undefined]);
+  assert.deepEqual(
+    answers.map(({ location }) => location?.split('/').at(-1)),
+    ['Foo', undefined, 'Foo', 'Foo', undefined, 'Foo', 'M%C3%BCller', undefined, undefined],
+  );
   assert.deepEqual(await entries.keys(), ['spelling_names_Foo', 'spelling_names_M%C3%BCller']);
 });

@@ -27,7 +27,10 @@ const SAYS_WITHIN_MS = 30_000;
 
 /** Stopped when the test file ends, if it has not ended by then. */
 export function startCommand(args: readonly string[], env: NodeJS.ProcessEnv = {}): RunningCommand {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const [stdout, stderr] = [textOf(child, 'stdout'), textOf(child, 'stderr')];
   const ended = once(child, 'close').then(([code]): CommandOutcome => {
     return { code: code as number | null, stdout: stdout(), stderr: stderr() };
@@ -46,7 +49,8 @@ export function startCommand(args: readonly string[], env: NodeJS.ProcessEnv = {
       for (;;) {
         const match = wanted.exec(stderr());
         if (match !== null) return match;
-        if (child.exitCode !== null || performance.now() > until) throw new Error(`${String(wanted)} was not said, but:\n${stderr()}`);
+        if (child.exitCode !== null || performance.now() > until)
+          throw new Error(`${String(wanted)} was not said, but:\n${stderr()}`);
         await sleep(20);
       }
     },

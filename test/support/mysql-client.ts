@@ -20,8 +20,22 @@ export class MysqlClient {
 
   /** Runs statements as root, in UTC and without an SQL mode; rejects with what the client says. */
   async run(sql: string): Promise<string> {
-    const options = ['--no-defaults', '--batch', '--raw', '--skip-column-names', '--quick', '--max-allowed-packet=256M'];
-    const child = spawn(this.program, [...options, '--default-character-set=utf8mb4', '-u', 'root', '-S', this.#socket]);
+    const options = [
+      '--no-defaults',
+      '--batch',
+      '--raw',
+      '--skip-column-names',
+      '--quick',
+      '--max-allowed-packet=256M',
+    ];
+    const child = spawn(this.program, [
+      ...options,
+      '--default-character-set=utf8mb4',
+      '-u',
+      'root',
+      '-S',
+      this.#socket,
+    ]);
     const chunks: { out: Buffer[]; err: Buffer[] } = { out: [], err: [] };
     child.stdout.on('data', (chunk: Buffer) => chunks.out.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => chunks.err.push(chunk));
@@ -71,6 +85,7 @@ function clientProgram(): string {
     }
   };
   const program = [...beside, 'mariadb', 'mysql'].find(works);
-  if (program === undefined) throw new Error('no mariadb or mysql client program is installed; Debian: apt-get install mariadb-client');
+  if (program === undefined)
+    throw new Error('no mariadb or mysql client program is installed; Debian: apt-get install mariadb-client');
   return program;
 }

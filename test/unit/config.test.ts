@@ -58,20 +58,90 @@ test('a table says nothing that it was not told, so that `defaults` holds for it
 });
 
 for (const [claim, text, where, message] of [
-  ['an unknown key, with the nearest known one', `${VALID}orign: {}\n`, 'ringfill.yml:10: orign', /unknown key; did you mean origin\?/],
-  ['an unknown key in a table', VALID.replace('{}', '\n    columns:\n      denny: [a]'), 'ringfill.yml:11: tables.shop.orders.columns.denny', /did you mean deny\?/],
-  ['a key in another case', VALID.replace('url:', 'URL: x\n  url:'), 'ringfill.yml:3: origin.URL', /did you mean url\?/],
-  ['a far-off key, with all that are known', VALID.replace('url:', 'zzzzzzzzzz: 1\n  url:'), 'ringfill.yml:3: origin.zzzzzzzzzz', /known here: url, connections,/],
-  ['a number out of bounds, with its meaning and unit', `${VALID}shards:\n  timeoutMs: 1\n`, 'ringfill.yml:11: shards.timeoutMs', /must be >= 5 .*Milliseconds/],
-  ['a word where a number belongs', `${VALID}defaults:\n  ttlSeconds: soon\n`, 'ringfill.yml:11: defaults.ttlSeconds', /must be integer/],
-  ['a choice that is none', VALID.replace('shards:', 'placement: ketma\n    shards:'), 'ringfill.yml:6: rings.0.placement', /is not one of balanced, ketama/],
-  ['a table without its database', VALID.replace('shop.orders', 'orders'), 'ringfill.yml:9: tables.orders', /as db\.table/],
-  ['a table with nothing behind its name', VALID.replace(' {}', ''), 'ringfill.yml:9: tables.shop.orders', /is empty; write \{\}/],
-  ['a shard that is not Redis', VALID.replace('redis://', 'http://'), 'ringfill.yml:7: rings.0.shards.r1', /redis:\/\/user:password@host:port/],
-  ['a database number that is none', VALID.replace(':6379', ':6379/x'), 'ringfill.yml:7: rings.0.shards.r1', /"x" is not a Redis database number/],
-  ['a URL parameter that MySQL does not know', VALID.replace(':3306', ':3306?ssl=1'), 'ringfill.yml:3: origin.url', /\?ssl= is not known; known: ssl-mode/],
-  ['both an allow and a deny list', VALID.replace('{}', '{columns: {allow: [a], deny: [b]}}'), 'ringfill.yml:9: tables.shop.orders.columns', /Either allow or deny/],
-  ['a soft TTL above the TTL', `${VALID}defaults:\n  ttlSeconds: 5\n  softTtlSeconds: 9\n`, 'ringfill.yml:12: defaults.softTtlSeconds', /softTtlSeconds \(9\) is more than ttlSeconds \(5\)/],
+  [
+    'an unknown key, with the nearest known one',
+    `${VALID}orign: {}\n`,
+    'ringfill.yml:10: orign',
+    /unknown key; did you mean origin\?/,
+  ],
+  [
+    'an unknown key in a table',
+    VALID.replace('{}', '\n    columns:\n      denny: [a]'),
+    'ringfill.yml:11: tables.shop.orders.columns.denny',
+    /did you mean deny\?/,
+  ],
+  [
+    'a key in another case',
+    VALID.replace('url:', 'URL: x\n  url:'),
+    'ringfill.yml:3: origin.URL',
+    /did you mean url\?/,
+  ],
+  [
+    'a far-off key, with all that are known',
+    VALID.replace('url:', 'zzzzzzzzzz: 1\n  url:'),
+    'ringfill.yml:3: origin.zzzzzzzzzz',
+    /known here: url, connections,/,
+  ],
+  [
+    'a number out of bounds, with its meaning and unit',
+    `${VALID}shards:\n  timeoutMs: 1\n`,
+    'ringfill.yml:11: shards.timeoutMs',
+    /must be >= 5 .*Milliseconds/,
+  ],
+  [
+    'a word where a number belongs',
+    `${VALID}defaults:\n  ttlSeconds: soon\n`,
+    'ringfill.yml:11: defaults.ttlSeconds',
+    /must be integer/,
+  ],
+  [
+    'a choice that is none',
+    VALID.replace('shards:', 'placement: ketma\n    shards:'),
+    'ringfill.yml:6: rings.0.placement',
+    /is not one of balanced, ketama/,
+  ],
+  [
+    'a table without its database',
+    VALID.replace('shop.orders', 'orders'),
+    'ringfill.yml:9: tables.orders',
+    /as db\.table/,
+  ],
+  [
+    'a table with nothing behind its name',
+    VALID.replace(' {}', ''),
+    'ringfill.yml:9: tables.shop.orders',
+    /is empty; write \{\}/,
+  ],
+  [
+    'a shard that is not Redis',
+    VALID.replace('redis://', 'http://'),
+    'ringfill.yml:7: rings.0.shards.r1',
+    /redis:\/\/user:password@host:port/,
+  ],
+  [
+    'a database number that is none',
+    VALID.replace(':6379', ':6379/x'),
+    'ringfill.yml:7: rings.0.shards.r1',
+    /"x" is not a Redis database number/,
+  ],
+  [
+    'a URL parameter that MySQL does not know',
+    VALID.replace(':3306', ':3306?ssl=1'),
+    'ringfill.yml:3: origin.url',
+    /\?ssl= is not known; known: ssl-mode/,
+  ],
+  [
+    'both an allow and a deny list',
+    VALID.replace('{}', '{columns: {allow: [a], deny: [b]}}'),
+    'ringfill.yml:9: tables.shop.orders.columns',
+    /Either allow or deny/,
+  ],
+  [
+    'a soft TTL above the TTL',
+    `${VALID}defaults:\n  ttlSeconds: 5\n  softTtlSeconds: 9\n`,
+    'ringfill.yml:12: defaults.softTtlSeconds',
+    /softTtlSeconds \(9\) is more than ttlSeconds \(5\)/,
+  ],
   ['a name used twice', VALID.replace('r1:', 'primary:'), 'ringfill.yml:7: rings.0.shards.primary', /used twice/],
 ] as const) {
   test(`refused: ${claim}`, () => {
@@ -84,12 +154,19 @@ for (const [claim, text, where, message] of [
 
 test('all that is wrong is told at once', () => {
   const found = problemsOf(`${VALID}htp: {}\nlog:\n  level: loud\nkeyPrefix: "a b"\n`).map(({ where }) => where);
-  assert.deepEqual(found.toSorted(), ['ringfill.yml:10: htp', 'ringfill.yml:12: log.level', 'ringfill.yml:13: keyPrefix']);
+  assert.deepEqual(found.toSorted(), [
+    'ringfill.yml:10: htp',
+    'ringfill.yml:12: log.level',
+    'ringfill.yml:13: keyPrefix',
+  ]);
 });
 
 test('what is missing is named with its meaning', () => {
   const found = problemsOf('rings: []\ntables: {}\n').map(({ where, message }) => `${where} ${message}`);
-  assert.ok(found.some((line) => /origin is missing \(The MySQL or MariaDB/.test(line)), found.join('\n'));
+  assert.ok(
+    found.some((line) => /origin is missing \(The MySQL or MariaDB/.test(line)),
+    found.join('\n'),
+  );
   assert.match(only('').message, /is empty/);
 });
 
@@ -110,7 +187,8 @@ test('text that is not YAML is refused with line and column, and never quoted', 
 test('a file that is not there is refused with what writes one', () => {
   assert.throws(
     () => loadConfig('/nowhere/ringfill.yml', {}),
-    (error: unknown) => error instanceof SetupError && error.code === 'config-unreadable' && /ringfill init --mysql/.test(error.message),
+    (error: unknown) =>
+      error instanceof SetupError && error.code === 'config-unreadable' && /ringfill init --mysql/.test(error.message),
   );
 });
 
@@ -124,9 +202,14 @@ test('a password in a URL may hold any character', () => {
   const text = VALID.replace('redis://', 'redis://${USER}:${file:SECRET}@');
   const secret = join(temporaryFolder(), 'secret');
   writeFileSync(secret, 'p@ss/w:rd#%41\n');
-  const config = parseConfig(text.replace('SECRET', secret), 'ringfill.yml', { PASSWORD: 'a@b/c?d#e%20"\n', USER: 'ü' });
+  const config = parseConfig(text.replace('SECRET', secret), 'ringfill.yml', {
+    PASSWORD: 'a@b/c?d#e%20"\n',
+    USER: 'ü',
+  });
   assert.equal(decodeURIComponent(new URL(config.origin.url).password), 'a@b/c?d#e%20"\n');
-  const shard = new URL(String(config.rings[0]?.shards['r1']));
+  const endpoint = config.rings[0]?.shards['r1'];
+  assert.ok(typeof endpoint === 'string');
+  const shard = new URL(endpoint);
   assert.equal(decodeURIComponent(shard.username), 'ü');
   assert.equal(decodeURIComponent(shard.password), 'p@ss/w:rd#%41');
   assert.equal(shard.host, '127.0.0.1:6379');
@@ -143,17 +226,24 @@ test('outside of a login a reference is taken as it is', () => {
 
 test('$${ is a literal ${', () => {
   const text = VALID.replace('redis://127.0.0.1:6379', () => '{sentinel: {group: "$${x}", sentinels: ["h:1"]}}');
-  assert.deepEqual(parseConfig(text, 'ringfill.yml', {}).rings[0]?.shards['r1'], { sentinel: { group: '${x}', sentinels: ['h:1'] } });
+  assert.deepEqual(parseConfig(text, 'ringfill.yml', {}).rings[0]?.shards['r1'], {
+    sentinel: { group: '${x}', sentinels: ['h:1'] },
+  });
 });
 
 test('every secret that is missing is named, with its line', () => {
-  const text = VALID.replace(':-none', '').replace('redis://', 'redis://:${file:/nowhere/secret}@').replace('{}', '{key: ["${1}"]}');
+  const text = VALID.replace(':-none', '')
+    .replace('redis://', 'redis://:${file:/nowhere/secret}@')
+    .replace('{}', '{key: ["${1}"]}');
   const found = problemsOf(text);
-  assert.deepEqual(found.map(({ code, where }) => `${code} ${where}`), [
-    'config-secret-missing ringfill.yml:3: origin.url',
-    'config-secret-missing ringfill.yml:7: rings.0.shards.r1',
-    'config-secret-missing ringfill.yml:9: tables.shop.orders.key.0',
-  ]);
+  assert.deepEqual(
+    found.map(({ code, where }) => `${code} ${where}`),
+    [
+      'config-secret-missing ringfill.yml:3: origin.url',
+      'config-secret-missing ringfill.yml:7: rings.0.shards.r1',
+      'config-secret-missing ringfill.yml:9: tables.shop.orders.key.0',
+    ],
+  );
   assert.match(found[0]?.message ?? '', /environment variable PASSWORD is not set/);
   assert.equal(found[0]?.mend, 'export PASSWORD=…');
   assert.match(found[1]?.message ?? '', /ENOENT/);
@@ -197,9 +287,15 @@ test('the published schema describes every key', () => {
 });
 
 test('every bound has a default that lies within it, or none', () => {
-  const walk = (schema: { default?: unknown; minimum?: number; maximum?: number; properties?: Record<string, never> }, path: string) => {
+  const walk = (
+    schema: { default?: unknown; minimum?: number; maximum?: number; properties?: Record<string, never> },
+    path: string,
+  ) => {
     if (typeof schema.default === 'number') {
-      assert.ok(schema.default >= (schema.minimum ?? -Infinity) && schema.default <= (schema.maximum ?? Infinity), path);
+      assert.ok(
+        schema.default >= (schema.minimum ?? -Infinity) && schema.default <= (schema.maximum ?? Infinity),
+        path,
+      );
     }
     for (const [name, property] of Object.entries(schema.properties ?? {})) walk(property, `${path}.${name}`);
   };

@@ -5,7 +5,7 @@ import { type Load, type LoadResult, runLoad } from '../../bench/load/run-load.t
 import { StoryTally } from '../../bench/load/story-tally.ts';
 import { cacheStatus, cacheStatusOfMany } from '../../gateway/http/cache-status.ts';
 import type { Story } from '../../gateway/journey/answer.ts';
-import { scriptedServer, sendJson, sendProblem } from './scripted-server.ts';
+import { scriptedServer, sendJson, sendProblem } from '../support/scripted-server.ts';
 
 const place = { shard: 'r2', layer: 0 };
 const STORIES: Story[] = [

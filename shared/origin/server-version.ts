@@ -1,5 +1,9 @@
 /** Versions as servers tell them, and whether they are late enough. */
 
+/** What can be the origin. Before these, locking reads have no SKIP LOCKED, by which a read is proved. */
+export const OLDEST_ORIGIN = { mysql: '8.0', mariadb: '10.6' } as const;
+export const SERVER_NAMES = { mysql: 'MySQL', mariadb: 'MariaDB' } as const;
+
 export interface SqlServer {
   readonly flavour: 'mariadb' | 'mysql';
   /** `10.11.19`. */
