@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** `ringfill <command>`: the words and options of each command are here, what it does is in commands/. */
+// First: see there.
+import './require-node.ts';
 import { Command } from 'commander';
 import { SetupError } from '../shared/errors/errors.ts';
 import { checkCommand } from './commands/check.ts';

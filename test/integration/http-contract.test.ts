@@ -130,7 +130,7 @@ function outcome({ story }: Reply): string {
   const { parameters } = story;
   const fwd = parameters.get('fwd') as { token: string } | undefined;
   const flags = ['hit', 'stored', 'collapsed'].filter((flag) => parameters.get(flag) === true);
-  const because = /unstored=([a-z-]+)/.exec(String(parameters.get('detail') ?? ''))?.[1];
+  const because = /unstored=([a-z-]+)/.exec((parameters.get('detail') as string | undefined) ?? '')?.[1];
   return [fwd?.token, ...flags, because].filter((word) => word !== undefined).join(' ');
 }
 
@@ -610,7 +610,7 @@ test('/-/ring/owner is the owner in each layer, and the entry does lie there', a
   assert.deepEqual(Object.keys(owner), ['key', 'candidates']);
   assert.equal(owner.key, key);
   assert.deepEqual(
-    owner.candidates.map(({ shard: _, ...rest }) => rest),
+    owner.candidates.map(({ layer, ring, state }) => ({ layer, ring, state })),
     [
       { layer: 0, ring: 'primary', state: 'ok' },
       { layer: 1, ring: 'fallback', state: 'ok' },
@@ -703,7 +703,7 @@ test('/-/docs is a page that loads nothing from elsewhere', async () => {
     references.some((reference) => reference.endsWith('.js')),
     'it has a script',
   );
-  const base = new URL(new URL(await (await gateway.get('/-/docs')).url).pathname, gateway.url);
+  const base = new URL((await gateway.get('/-/docs')).url);
   for (const reference of references) {
     const url = new URL(reference, base);
     assert.equal(url.origin, new URL(gateway.url).origin, reference);
