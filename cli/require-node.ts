@@ -3,6 +3,8 @@ const NEEDED = [24, 12] as const;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
-  process.stderr.write(`ringfill needs Node.js ${NEEDED.join('.')} or later; this is ${process.versions.node} (${process.execPath}).\n`);
+  process.stderr.write(
+    `ringfill needs Node.js ${NEEDED.join('.')} or later; this is ${process.versions.node} (${process.execPath}).\n`,
+  );
   process.exit(1);
 }

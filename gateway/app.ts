@@ -119,7 +119,10 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   const code: AnswerCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri-too-long' : 'bad-request';
-  const detail = code === 'uri-too-long' ? `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.` : 'This is not HTTP.';
+  const detail =
+    code === 'uri-too-long'
+      ? `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.`
+      : 'This is not HTTP.';
   const { status, headers, body } = problem(code, detail);
   const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
   const lines = fields.map(([name, value]) => `${name}: ${value}`);

@@ -23,6 +23,8 @@ import { GatewayTelemetry } from './telemetry.ts';
 
 /** A lease outlives the origin read that it covers, by the time that the fill takes. */
 const LEASE_MARGIN_MS = 1_000;
+/** An origin read waits for a connection as long as it may take itself; and is repeated once if the table has changed. */
+const READ_DEADLINES = 3;
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -62,6 +64,7 @@ export class Gateway {
       connections: config.origin.connections,
       batchRowsMax: config.origin.batchRowsMax,
       waitingMax: config.origin.waitingMax,
+      waitMsMax: config.origin.timeoutMs,
       reload: async (table) => this.#tables?.reload(table),
       onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, rowsAsked, seconds),
     });
@@ -111,7 +114,7 @@ export class Gateway {
       layers: this.#layers,
       origin: this.#reader,
       flights: new Flights(),
-      leaseTtlMs: this.#config.origin.timeoutMs + LEASE_MARGIN_MS,
+      leaseTtlMs: this.#config.origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,
       now: Date.now,
       random: Math.random,
       onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
@@ -180,18 +183,24 @@ function addressOf(shard: string, endpoint: Config['rings'][number]['shards'][st
   try {
     return describeEndpoint(endpoint);
   } catch (error) {
-    throw new SetupError([{ code: 'config-invalid', where: `rings: shard ${shard}`, message: messageOf(error) }], { cause: error });
+    throw new SetupError([{ code: 'config-invalid', where: `rings: shard ${shard}`, message: messageOf(error) }], {
+      cause: error,
+    });
   }
 }
 
 function loginRefused(error: OriginUnavailable): SetupError {
   const mend = 'check user and password in origin.url, and that the account may connect from this host';
-  return new SetupError([{ code: 'origin-login-refused', where: 'origin.url', message: error.message, mend }], { cause: error });
+  return new SetupError([{ code: 'origin-login-refused', where: 'origin.url', message: error.message, mend }], {
+    cause: error,
+  });
 }
 
 function listenFailed(error: unknown, { host, port }: Config['http']): SetupError {
   const taken = codeOf(error) === 'EADDRINUSE';
   const message = taken ? `port ${port} on ${host} is taken by another process` : messageOf(error);
-  const mend = taken ? `set http.port to a free one; ss -ltnp 'sport = :${port}' shows who has it` : 'set http.host to an address of this machine';
+  const mend = taken
+    ? `set http.port to a free one; ss -ltnp 'sport = :${port}' shows who has it`
+    : 'set http.host to an address of this machine';
   return new SetupError([{ code: 'listen-failed', where: 'http', message, mend }], { cause: error });
 }

@@ -61,7 +61,9 @@ async function tests(files: readonly string[]): Promise<boolean> {
 }
 
 const files = (wanted.length === 0 ? ['test'] : wanted)
-  .flatMap((path) => (path.endsWith('.ts') ? [path] : globSync(`${path.replace(/\/$/, '')}/**/*.test.ts`, { cwd: root })))
+  .flatMap((path) =>
+    path.endsWith('.ts') ? [path] : globSync(`${path.replace(/\/$/, '')}/**/*.test.ts`, { cwd: root }),
+  )
   .toSorted();
 const checked = wanted.length > 0 || (await staticChecks());
 const passed = await tests(files);

@@ -6,9 +6,15 @@ import { codeOf, messageOf, OriginUnavailable } from '../../shared/errors/errors
 import type { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { mysqlOptions } from '../../shared/origin/mysql-url.ts';
 import { quoteAccount } from '../../shared/origin/table-name.ts';
-import { cellText } from './cells.ts';
+import { cellText } from '../../shared/origin/cells.ts';
 import type { Finding } from './finding.ts';
-import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, type SqlServer, sqlServerOf } from '../../shared/origin/server-version.ts';
+import {
+  isAtLeast,
+  OLDEST_ORIGIN,
+  SERVER_NAMES,
+  type SqlServer,
+  sqlServerOf,
+} from '../../shared/origin/server-version.ts';
 
 /** What the checks of tables and of sync go on with. */
 export interface CheckedOrigin {

@@ -6,7 +6,7 @@ import { codeOf, messageOf } from '../../shared/errors/errors.ts';
 import type { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { quoteAccount, quoteName, quoteTable, quoteText } from '../../shared/origin/table-name.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
-import { cellText } from './cells.ts';
+import { cellText } from '../../shared/origin/cells.ts';
 import { type CheckedOrigin, globalPrivileges } from './check-origin.ts';
 import type { Finding } from './finding.ts';
 import { isAtLeast, type SqlServer } from '../../shared/origin/server-version.ts';

@@ -5,7 +5,8 @@
 import { ANY_TERMS, type Terms } from '../journey/row-request.ts';
 
 export function termsOf(cacheControl: string | undefined, pragma: string | undefined): Terms {
-  if (cacheControl === undefined) return pragma?.toLowerCase() === 'no-cache' ? { ...ANY_TERMS, noCache: true } : ANY_TERMS;
+  if (cacheControl === undefined)
+    return pragma?.toLowerCase() === 'no-cache' ? { ...ANY_TERMS, noCache: true } : ANY_TERMS;
   const terms = { ...ANY_TERMS };
   for (const directive of cacheControl.toLowerCase().split(',')) {
     const [name, value] = directive.trim().split('=', 2);

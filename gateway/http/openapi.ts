@@ -12,7 +12,9 @@ const problemAnswer = (description: string) => ({
 
 const retryAnswer = (description: string) => ({
   ...problemAnswer(description),
-  headers: { 'Retry-After': { description: 'When to try again, in seconds.', schema: { type: 'integer', minimum: 1 } } },
+  headers: {
+    'Retry-After': { description: 'When to try again, in seconds.', schema: { type: 'integer', minimum: 1 } },
+  },
 });
 
 const parameter = (name: string, where: 'path' | 'query' | 'header', description: string, required: boolean) => ({
@@ -27,7 +29,10 @@ const ROW_HEADERS = {
   ETag: { description: 'Of the body; strong.', schema: { type: 'string' } },
   'Cache-Status': { description: 'How this answer came about (RFC 9211).', schema: { type: 'string' } },
   Age: { description: 'Seconds since MySQL was read; on hits.', schema: { type: 'integer' } },
-  'Content-Location': { description: 'The row’s own URL, where the id was spelled otherwise.', schema: { type: 'string' } },
+  'Content-Location': {
+    description: 'The row’s own URL, where the id was spelled otherwise.',
+    schema: { type: 'string' },
+  },
 };
 
 const TABLE_PARAMETERS = [
@@ -62,7 +67,12 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
           summary: 'One row',
           parameters: [
             ...TABLE_PARAMETERS,
-            parameter('id', 'path', 'The key, in its canonical spelling; the parts of a composite key joined by commas.', true),
+            parameter(
+              'id',
+              'path',
+              'The key, in its canonical spelling; the parts of a composite key joined by commas.',
+              true,
+            ),
             ...CONDITIONS,
           ],
           responses: {
@@ -97,7 +107,12 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
         },
       },
       '/-/metrics': { get: { summary: 'Prometheus metrics', responses: { '200': { description: 'Text format.' } } } },
-      '/-/ring': { get: { summary: 'The rings, their shards and states', responses: json('The layers in order.', { type: 'object' }) } },
+      '/-/ring': {
+        get: {
+          summary: 'The rings, their shards and states',
+          responses: json('The layers in order.', { type: 'object' }),
+        },
+      },
       '/-/ring/owner': {
         get: {
           summary: 'Which shards a cache key belongs to',
@@ -121,7 +136,10 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
             type: { type: 'string' },
             title: { type: 'string' },
             status: { type: 'integer' },
-            code: { type: 'string', enum: Object.entries(catalogue).flatMap(([code, entry]) => ('status' in entry ? [code] : [])) },
+            code: {
+              type: 'string',
+              enum: Object.entries(catalogue).flatMap(([code, entry]) => ('status' in entry ? [code] : [])),
+            },
             detail: { type: 'string' },
           },
         },
@@ -135,5 +153,7 @@ function describe(tables: ExposedTables | undefined): string {
     const key = schema.key.map((part) => part.column).join(',');
     return `| \`${label}\` | \`${key}\` | ${schema.columns.map((column) => `\`${column.name}\``).join(' ')} |`;
   });
-  return ['MySQL rows through a ring of Redis shards.', '', '| table | key | columns |', '|---|---|---|', ...rows].join('\n');
+  return ['MySQL rows through a ring of Redis shards.', '', '| table | key | columns |', '|---|---|---|', ...rows].join(
+    '\n',
+  );
 }

@@ -15,7 +15,10 @@ export interface OperationsRoutesOptions {
   readonly whyNotReady: () => string | undefined;
 }
 
-export function addOperationsRoutes(app: FastifyInstance, { layers, telemetry, whyNotReady }: OperationsRoutesOptions): void {
+export function addOperationsRoutes(
+  app: FastifyInstance,
+  { layers, telemetry, whyNotReady }: OperationsRoutesOptions,
+): void {
   app.get('/-/live', (_request, reply) => reply.send({ live: true }));
 
   app.get('/-/ready', (_request, reply) => {
@@ -34,7 +37,8 @@ export function addOperationsRoutes(app: FastifyInstance, { layers, telemetry, w
     const target = parseTarget(request.raw.url ?? '');
     refuseUnknownParameters(target, ['key']);
     const key = target.parameters.get('key');
-    if (key === undefined) throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
+    if (key === undefined)
+      throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
     return reply.send(ownerView(layers, percentDecode(key.replaceAll('+', ' '))));
   });
 }

@@ -72,8 +72,10 @@ function terms({ headers }: FastifyRequest): Terms {
 }
 
 function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {
-  if (tables === undefined) throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-  if (segments[0] === '-') throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
+  if (tables === undefined)
+    throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
+  if (segments[0] === '-')
+    throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
   const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
   const exposed = tables.find(db, table);
   if (exposed === undefined) {
@@ -106,7 +108,12 @@ async function readMany(ports: Ports, requests: readonly RowRequest[]): Promise<
   });
 }
 
-function sendRow(request: FastifyRequest, reply: FastifyReply, { table, cacheKey }: RowRequest, answer: Answer): FastifyReply {
+function sendRow(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { table, cacheKey }: RowRequest,
+  answer: Answer,
+): FastifyReply {
   const { found, story } = answer;
   reply.header('cache-status', cacheStatus(story, cacheKey));
   if ('ageSeconds' in story) reply.header('age', String(story.ageSeconds));
@@ -126,7 +133,8 @@ function sendBody(request: FastifyRequest, reply: FastifyReply, body: Buffer): F
   // Others may keep the answer if they ask each time whether it still holds: only ringfill hears of changes.
   reply.header('etag', etag).header('cache-control', 'no-cache').header('content-type', JSON_TYPE);
   const ifNoneMatch = request.headers['if-none-match'];
-  if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, etag)) return reply.code(304).removeHeader('content-type').send();
+  if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, etag))
+    return reply.code(304).removeHeader('content-type').send();
   return reply.send(body);
 }
 

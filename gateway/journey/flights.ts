@@ -26,7 +26,10 @@ export class Flights {
    * @param fly makes the answer; calls `readBegins` just before it asks the origin.
    * @returns the answer, and whether another's flight brought it.
    */
-  async join(name: string, fly: (readBegins: () => void) => Promise<Answer>): Promise<{ answer: Answer; joined: boolean }> {
+  async join(
+    name: string,
+    fly: (readBegins: () => void) => Promise<Answer>,
+  ): Promise<{ answer: Answer; joined: boolean }> {
     for (;;) {
       const underway = this.#flights.get(name);
       if (underway === undefined) return { answer: await this.#start(name, fly), joined: false };

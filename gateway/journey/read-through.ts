@@ -11,7 +11,14 @@
  * Throws OriginUnavailable, and RequestRefused `not-cached`. A shard's trouble never leaves this file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ageSeconds, decodeEntry, encodeEntry, type Entry, freshSeconds, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import {
+  ageSeconds,
+  decodeEntry,
+  encodeEntry,
+  type Entry,
+  freshSeconds,
+  VERSION_ZERO,
+} from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import { absenceIsCacheable } from '../../shared/key/key-part.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
@@ -64,7 +71,10 @@ export async function readThrough(ports: Ports, request: RowRequest): Promise<An
     }
   }
   if (request.terms.onlyIfCached) throw notCached();
-  return { ...(await readUnstored(ports, request)), story: { outcome: 'unstored', fwd: 'bypass', because: 'no-shard' } };
+  return {
+    ...(await readUnstored(ports, request)),
+    story: { outcome: 'unstored', fwd: 'bypass', because: 'no-shard' },
+  };
 }
 
 /** One row to be filled into one shard. */
@@ -82,7 +92,12 @@ async function throughShard(ports: Ports, request: RowRequest, candidate: Candid
   const entry = stored === null ? undefined : usable(stored, table);
   const now = ports.now();
 
-  if (entry !== undefined && !terms.noCache && freshSeconds(entry, now) > 0 && ageSeconds(entry, now) <= terms.maxAgeSeconds) {
+  if (
+    entry !== undefined &&
+    !terms.noCache &&
+    freshSeconds(entry, now) > 0 &&
+    ageSeconds(entry, now) <= terms.maxAgeSeconds
+  ) {
     if (isSoftlyExpired(entry, table, now)) refreshInBackground(ports, request, candidate);
     return hit(entry, candidate, now);
   }
@@ -167,11 +182,13 @@ async function store(ports: Ports, errand: Errand, token: string, row: OriginRow
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): void {
   const errand: Errand = { request, candidate, fwd: 'stale', replace: true };
   if (ports.flights.isUnderway(flightName(errand))) return;
-  ports.flights.join(flightName(errand), (readBegins) => fillUnderLease(ports, errand, readBegins)).then(
-    ({ answer }) => ports.onRefresh(request.table, answer.story.outcome),
-    // The row is still fresh; the next reader tries again.
-    () => ports.onRefresh(request.table, 'failed'),
-  );
+  ports.flights
+    .join(flightName(errand), (readBegins) => fillUnderLease(ports, errand, readBegins))
+    .then(
+      ({ answer }) => ports.onRefresh(request.table, answer.story.outcome),
+      // The row is still fresh; the next reader tries again.
+      () => ports.onRefresh(request.table, 'failed'),
+    );
 }
 
 /** The origin's word when no shard can be used; the bound is the reader's. */
@@ -205,7 +222,13 @@ function entryOf(row: OriginRow, table: ExposedTable, readAtMs: number, random: 
   const common = { exactness: 'inexact', version: VERSION_ZERO, readAtMs } as const;
   return row.kind === 'row'
     ? { ...common, kind: 'row', shape: row.shape, ttlSeconds: jittered(ttlSeconds), body: row.body }
-    : { ...common, kind: 'negative', shape: table.schema.shape, ttlSeconds: jittered(negativeTtlSeconds), body: Buffer.alloc(0) };
+    : {
+        ...common,
+        kind: 'negative',
+        shape: table.schema.shape,
+        ttlSeconds: jittered(negativeTtlSeconds),
+        body: Buffer.alloc(0),
+      };
 }
 
 async function fill({ request, candidate }: Errand, token: string, entry: Entry): Promise<FillOutcome | 'refused'> {
@@ -244,7 +267,10 @@ function hit(entry: Entry, candidate: Candidate<ShardPort>, now: number): Answer
 }
 
 function expired(entry: Entry, candidate: Candidate<ShardPort>, now: number, trouble: OriginUnavailable): Answer {
-  return { found: foundIn(entry), story: { outcome: 'expired', ...ages(entry, candidate, now), because: trouble.code } };
+  return {
+    found: foundIn(entry),
+    story: { outcome: 'expired', ...ages(entry, candidate, now), because: trouble.code },
+  };
 }
 
 function ages(entry: Entry, candidate: Candidate<ShardPort>, now: number) {
@@ -279,5 +305,8 @@ function flightName({ request, candidate }: Errand): string {
 }
 
 function notCached(): RequestRefused {
-  return new RequestRefused('not-cached', 'The row is not in the cache, and Cache-Control: only-if-cached was asked for.');
+  return new RequestRefused(
+    'not-cached',
+    'The row is not in the cache, and Cache-Control: only-if-cached was asked for.',
+  );
 }

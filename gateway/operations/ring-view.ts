@@ -34,10 +34,17 @@ export function ringView(layers: Layers<ShardPort>): RingView {
 
 export interface OwnerView {
   readonly key: string;
-  readonly candidates: readonly { readonly layer: number; readonly ring: string; readonly shard: string; readonly state: string }[];
+  readonly candidates: readonly {
+    readonly layer: number;
+    readonly ring: string;
+    readonly shard: string;
+    readonly state: string;
+  }[];
 }
 
 export function ownerView(layers: Layers<ShardPort>, key: string): OwnerView {
-  const candidates = layers.candidates(key).map(({ layer, ring, shard }) => ({ layer, ring, shard: shard.name, state: shard.state }));
+  const candidates = layers
+    .candidates(key)
+    .map(({ layer, ring, shard }) => ({ layer, ring, shard: shard.name, state: shard.state }));
   return { key, candidates };
 }

@@ -55,7 +55,9 @@ export function encodeEntry(entry: Entry): Buffer {
     base36(entry.readAtMs, READ_WIDTH) +
     base36(entry.ttlSeconds, TTL_WIDTH);
   if (!HEADER.test(header)) throw new Error(`an entry's header has a field that does not fit: ${header}`);
-  return entry.kind === 'row' ? Buffer.concat([Buffer.from(header, 'latin1'), entry.body]) : Buffer.from(header, 'latin1');
+  return entry.kind === 'row'
+    ? Buffer.concat([Buffer.from(header, 'latin1'), entry.body])
+    : Buffer.from(header, 'latin1');
 }
 
 /** Nothing where the bytes are not an entry of this layout. */

@@ -27,9 +27,9 @@ export const catalogue = {
   'origin-overloaded': { status: 503, title: 'Too many reads are waiting for MySQL' },
   'origin-refused': { status: 503, title: 'MySQL refused the read' },
   'origin-login-refused': { status: 503, title: 'MySQL refused the login' },
-  'starting': { status: 503, title: 'The gateway is starting' },
+  starting: { status: 503, title: 'The gateway is starting' },
   'not-cached': { status: 504, title: 'Not in the cache, and only the cache was asked' },
-  'internal': { status: 500, title: 'A mistake in ringfill' },
+  internal: { status: 500, title: 'A mistake in ringfill' },
 
   // Set-up: stop, and say what to mend.
   'config-unreadable': { title: 'The configuration file cannot be read' },

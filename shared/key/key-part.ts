@@ -74,7 +74,9 @@ function refusal(type: KeyPartType, typed: string): string | undefined {
       return canonical ? undefined : `a time as YYYY-MM-DD hh:mm:ss${fractionHint(type.fraction)}`;
     }
     case 'time': {
-      const pattern = new RegExp(`^-?(?:[0-7]?[0-9]{2}|8[0-2][0-9]|83[0-8]):[0-5][0-9]:[0-5][0-9]${fractionPattern(type.fraction)}$`);
+      const pattern = new RegExp(
+        `^-?(?:[0-7]?[0-9]{2}|8[0-2][0-9]|83[0-8]):[0-5][0-9]:[0-5][0-9]${fractionPattern(type.fraction)}$`,
+      );
       const leadingZero = /^-?0[0-9]{2}:/.test(typed);
       const negativeZero = typed.startsWith('-') && !/[1-9]/.test(typed);
       if (pattern.test(typed) && !leadingZero && !negativeZero) return undefined;

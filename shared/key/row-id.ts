@@ -34,7 +34,10 @@ export function splitRowIds(key: readonly KeyPart[], rawList: string): string[] 
   const rawParts = rawList.split(hasText ? /,/ : /,|%2C/i);
   if (rawParts.length % key.length !== 0) {
     const wanted = key.map((part) => part.column).join(',');
-    throw new RequestRefused('bad-id', `ids has ${rawParts.length} parts: not a multiple of ${key.length} (${wanted}).`);
+    throw new RequestRefused(
+      'bad-id',
+      `ids has ${rawParts.length} parts: not a multiple of ${key.length} (${wanted}).`,
+    );
   }
   const segments: string[] = [];
   for (let start = 0; start < rawParts.length; start += key.length) {

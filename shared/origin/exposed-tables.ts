@@ -6,9 +6,11 @@ import type { Config } from '../config/schema.ts';
 import { describeProblem, messageOf, type Problem, SetupError } from '../errors/errors.ts';
 import { collidingKeySpaces } from '../key/cache-key.ts';
 import type { Log } from '../telemetry/log.ts';
+import { cellText } from './cells.ts';
 import { ExposedTable } from './exposed-table.ts';
+import type { Queryable } from './information-schema.ts';
 import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, sqlServerOf } from './server-version.ts';
-import { type Queryable, readTableSchema } from './table-schema.ts';
+import { readTableSchema } from './table-schema.ts';
 
 export class ExposedTables {
   readonly #origin: Queryable;
@@ -36,7 +38,9 @@ export class ExposedTables {
       else problems.push(...outcome.problems);
     }
     problems.push(
-      ...collidingKeySpaces(tables.map(({ label, keyPrefix, schema }) => ({ name: label, prefix: keyPrefix, key: schema.key }))),
+      ...collidingKeySpaces(
+        tables.map(({ label, keyPrefix, schema }) => ({ name: label, prefix: keyPrefix, key: schema.key })),
+      ),
     );
     const [first, ...rest] = problems;
     if (first !== undefined) throw new SetupError([first, ...rest]);
@@ -93,10 +97,17 @@ export class ExposedTables {
 
 async function requireSupported(origin: Queryable): Promise<void> {
   const { rows } = await origin.query('SELECT VERSION()');
-  const { flavour, version } = sqlServerOf(rows[0]?.[0]?.toString('utf8') ?? '');
+  const { flavour, version } = sqlServerOf(cellText(rows[0]?.[0]));
   const oldest = OLDEST_ORIGIN[flavour];
   if (isAtLeast(version, oldest)) return;
   const name = SERVER_NAMES[flavour];
   const message = `is ${name} ${version}; ringfill needs ${name} ${oldest} or later`;
-  throw new SetupError([{ code: 'origin-unsupported', where: 'origin.url', message, mend: `upgrade the server to ${name} ${oldest} or later` }]);
+  throw new SetupError([
+    {
+      code: 'origin-unsupported',
+      where: 'origin.url',
+      message,
+      mend: `upgrade the server to ${name} ${oldest} or later`,
+    },
+  ]);
 }

@@ -2,7 +2,13 @@
 import type { KeyPartType } from '../key/key-part.ts';
 import { type Column, isBytewise, isUnsigned } from './column.ts';
 
-const INTEGER_BITS: Readonly<Record<string, bigint>> = { tinyint: 8n, smallint: 16n, mediumint: 24n, int: 32n, bigint: 64n };
+const INTEGER_BITS: Readonly<Record<string, bigint>> = {
+  tinyint: 8n,
+  smallint: 16n,
+  mediumint: 24n,
+  int: 32n,
+  bigint: 64n,
+};
 
 export function keyPartType(column: Column): KeyPartType | undefined {
   const bits = INTEGER_BITS[column.dataType];
@@ -15,7 +21,12 @@ export function keyPartType(column: Column): KeyPartType | undefined {
   const fraction = column.fraction ?? 0;
   switch (column.dataType) {
     case 'decimal':
-      return { kind: 'decimal', precision: column.precision ?? 10, scale: column.scale ?? 0, unsigned: isUnsigned(column) };
+      return {
+        kind: 'decimal',
+        precision: column.precision ?? 10,
+        scale: column.scale ?? 0,
+        unsigned: isUnsigned(column),
+      };
     case 'bit':
       return { kind: 'bit', width: column.precision ?? 1 };
     case 'year':

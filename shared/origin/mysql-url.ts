@@ -13,7 +13,9 @@ export function mysqlOptions(text: string): ConnectionOptions {
   try {
     return optionsOf(text);
   } catch (error) {
-    throw new SetupError([{ code: 'config-invalid', where: 'origin.url', message: messageOf(error) }], { cause: error });
+    throw new SetupError([{ code: 'config-invalid', where: 'origin.url', message: messageOf(error) }], {
+      cause: error,
+    });
   }
 }
 

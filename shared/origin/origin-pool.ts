@@ -4,7 +4,14 @@
  *
  * Callers bound how many queries they start (RowReader); the pool itself never queues more than its connections.
  */
-import { type Connection, createConnection, createPool, type FieldPacket, type Pool, type PoolConnection } from 'mysql2/promise';
+import {
+  type Connection,
+  createConnection,
+  createPool,
+  type FieldPacket,
+  type Pool,
+  type PoolConnection,
+} from 'mysql2/promise';
 import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
 import { Breaker, type BreakerState } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
@@ -68,7 +75,10 @@ export class OriginPool {
     // Whoever asks now has lost its client already: the listener closes first.
     if (this.#stopped) throw new OriginUnavailable('origin-unreachable', 'The gateway is stopping.');
     if (this.#breaker.state === 'open') {
-      throw new OriginUnavailable('origin-unreachable', `MySQL at ${this.address} is out of use until it answers again.`);
+      throw new OriginUnavailable(
+        'origin-unreachable',
+        `MySQL at ${this.address} is out of use until it answers again.`,
+      );
     }
     try {
       const result = await this.#run(sql);
@@ -100,7 +110,8 @@ export class OriginPool {
       const [rows, fields] = await withinDeadline(
         this.#queryOn(connection, sql),
         leftMs,
-        () => new OriginUnavailable('origin-timeout', `MySQL at ${this.address} did not answer within ${timeoutMs} ms.`),
+        () =>
+          new OriginUnavailable('origin-timeout', `MySQL at ${this.address} did not answer within ${timeoutMs} ms.`),
       );
       connection.release();
       return { rows, fields };
@@ -126,7 +137,8 @@ export class OriginPool {
       return await withinDeadline(
         acquired,
         timeoutMs,
-        () => new OriginUnavailable('origin-timeout', `No connection to MySQL at ${this.address} within ${timeoutMs} ms.`),
+        () =>
+          new OriginUnavailable('origin-timeout', `No connection to MySQL at ${this.address} within ${timeoutMs} ms.`),
       );
     } catch (error) {
       // It may still come, late; then it goes back.
@@ -143,10 +155,14 @@ export class OriginPool {
     if (error instanceof OriginUnavailable) return error;
     const code = codeOf(error) ?? '';
     if (LOGIN_REFUSED.has(code)) {
-      return new OriginUnavailable('origin-login-refused', `MySQL at ${this.address}: ${messageOf(error)}.`, { cause: error });
+      return new OriginUnavailable('origin-login-refused', `MySQL at ${this.address}: ${messageOf(error)}.`, {
+        cause: error,
+      });
     }
     if (UNREACHABLE.has(code) || (error instanceof Error && 'fatal' in error && error.fatal === true)) {
-      return new OriginUnavailable('origin-unreachable', `MySQL at ${this.address}: ${messageOf(error)}.`, { cause: error });
+      return new OriginUnavailable('origin-unreachable', `MySQL at ${this.address}: ${messageOf(error)}.`, {
+        cause: error,
+      });
     }
     return undefined;
   }

@@ -10,17 +10,17 @@ import type { KeyPart } from '../key/key-part.ts';
 import { SHAPE_LENGTH } from '../entry/entry.ts';
 import { ENCODER_VERSION, RowEncoder, selectExpression } from '../row/row-json.ts';
 import type { Column } from './column.ts';
-import { keyPartType } from './key-type.ts';
-import type { TextResult } from './origin-pool.ts';
 import {
-  formatTableName,
-  parseTableName,
-  quoteAccount,
-  quoteName,
-  quoteTable,
-  quoteText,
-  type TableName,
-} from './table-name.ts';
+  currentAccount,
+  isUngranted,
+  type Queryable,
+  readColumns,
+  readKind,
+  readResultTypes,
+  readUniqueKeys,
+} from './information-schema.ts';
+import { keyPartType } from './key-type.ts';
+import { formatTableName, parseTableName, quoteName, quoteTable, type TableName } from './table-name.ts';
 
 export interface TableSchema {
   readonly name: TableName;
@@ -36,11 +36,6 @@ export interface TableSchema {
   readonly shape: string;
   /** The result's types as the server describes them: an ALTER TABLE shows in the very next result. */
   readonly resultTypes: string;
-}
-
-/** What the lookups need of a pool or of a single connection. */
-export interface Queryable {
-  query(sql: string): Promise<TextResult>;
 }
 
 export type SchemaOutcome = { readonly schema: TableSchema } | { readonly problems: readonly Problem[] };
@@ -92,25 +87,6 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
 
 const STEADY_ATTEMPTS = 5;
 
-/** Nothing where a column is gone again. */
-async function readResultTypes(origin: Queryable, select: string): Promise<string | undefined> {
-  try {
-    return describeTypes(await origin.query(`${select} LIMIT 0`));
-  } catch (error) {
-    if (codeOf(error) === 'ER_BAD_FIELD_ERROR') return undefined;
-    throw error;
-  }
-}
-
-/** `columnLength` tells a BIT(8) from a BIT(64). */
-export function describeTypes({ fields }: TextResult): string {
-  return fields
-    .map(({ columnType, columnLength, characterSet, decimals, flags }) =>
-      [columnType, columnLength, characterSet, decimals, flags].join('/'),
-    )
-    .join();
-}
-
 /**
  * A denied column that the account may not read is not listed at all: that is what the deny list asks for, and not a
  * misspelt name. A misspelt one is told apart by the server's answer, where the whole table is granted.
@@ -127,16 +103,6 @@ async function withoutUngranted(
     if (granted) deny.push(column);
   }
   return config.columns?.deny === undefined ? config : { ...config, columns: { deny } };
-}
-
-async function isUngranted(origin: Queryable, name: TableName, column: string): Promise<boolean> {
-  try {
-    await origin.query(`SELECT ${quoteName(column)} FROM ${quoteTable(name)} LIMIT 0`);
-    return false;
-  } catch (error) {
-    if (error instanceof OriginUnavailable || codeOf(error) === undefined) throw error;
-    return codeOf(error) === 'ER_COLUMNACCESS_DENIED_ERROR';
-  }
 }
 
 /** Pure: what was found and what was configured -> the schema, or what is wrong. */
@@ -231,12 +197,6 @@ function shapeOf(columns: readonly Column[], key: readonly KeyPart[]): string {
     .slice(0, SHAPE_LENGTH);
 }
 
-/** As GRANT writes it. */
-async function currentAccount(origin: Queryable): Promise<string> {
-  const { rows } = await origin.query('SELECT CURRENT_USER()');
-  return quoteAccount(text(rows[0]?.[0]));
-}
-
 function unreadable(error: unknown, name: TableName, where: string, account: string): Problem {
   const shown = formatTableName(name);
   switch (codeOf(error) ?? '') {
@@ -275,81 +235,4 @@ function mendOfKind(name: TableName, type: string): string {
     default:
       return `take ${formatTableName(name)} out of tables`;
   }
-}
-
-async function readKind(
-  origin: Queryable,
-  { db, table }: TableName,
-): Promise<{ type: string; engine: string } | undefined> {
-  const { rows } = await origin.query(
-    `SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
-  );
-  const row = rows[0];
-  return row === undefined ? undefined : { type: text(row[0]), engine: text(row[1]) };
-}
-
-async function readColumns(origin: Queryable, name: TableName): Promise<Column[]> {
-  const checkedJson = await readCheckedJson(origin, name);
-  const { rows } = await origin.query(
-    'SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME,' +
-      ' CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION FROM information_schema.COLUMNS' +
-      ` WHERE TABLE_SCHEMA = ${quoteText(name.db)} AND TABLE_NAME = ${quoteText(name.table)} ORDER BY ORDINAL_POSITION`,
-  );
-  return rows.map((row) => ({
-    name: text(row[0]),
-    dataType: text(row[1]).toLowerCase(),
-    columnType: text(row[2]),
-    nullable: text(row[3]) === 'YES',
-    charset: textOrNull(row[4]),
-    collation: textOrNull(row[5]),
-    lengthMax: numberOrNull(row[6]),
-    precision: numberOrNull(row[7]),
-    scale: numberOrNull(row[8]),
-    fraction: numberOrNull(row[9]),
-    json: text(row[1]).toLowerCase() === 'json' || checkedJson.has(text(row[0])),
-  }));
-}
-
-/** MariaDB's JSON is a LONGTEXT with `CHECK (json_valid(column))`; its CHECK_CONSTRAINTS names the table, MySQL's does not. */
-async function readCheckedJson(origin: Queryable, { db, table }: TableName): Promise<ReadonlySet<string>> {
-  const { rows: version } = await origin.query('SELECT VERSION()');
-  if (!text(version[0]?.[0]).includes('MariaDB')) return new Set();
-  const { rows } = await origin.query(
-    'SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS' +
-      ` WHERE CONSTRAINT_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
-  );
-  const clauses = rows.map((row) => /^json_valid\(`(.*)`\)$/.exec(text(row[0]))?.[1]);
-  return new Set(clauses.flatMap((column) => (column === undefined ? [] : [column.replaceAll('``', '`')])));
-}
-
-/** The primary key first; only keys over whole columns that are never NULL. */
-async function readUniqueKeys(origin: Queryable, name: TableName, columns: readonly Column[]): Promise<string[][]> {
-  const { rows } = await origin.query(
-    'SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS' +
-      ` WHERE TABLE_SCHEMA = ${quoteText(name.db)} AND TABLE_NAME = ${quoteText(name.table)} AND NON_UNIQUE = 0` +
-      " ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX",
-  );
-  const keys = new Map<string, { column: string; whole: boolean }[]>();
-  for (const row of rows) {
-    const index = text(row[0]);
-    const parts = keys.get(index) ?? [];
-    parts.push({ column: text(row[1]), whole: row[2] === null });
-    keys.set(index, parts);
-  }
-  const neverNull = new Set(columns.filter((column) => !column.nullable).map((column) => column.name));
-  return [...keys.values()]
-    .filter((parts) => parts.every((part) => part.whole && neverNull.has(part.column)))
-    .map((parts) => parts.map((part) => part.column));
-}
-
-function text(cell: Buffer | null | undefined): string {
-  return cell?.toString('utf8') ?? '';
-}
-
-function textOrNull(cell: Buffer | null | undefined): string | null {
-  return cell?.toString('utf8') ?? null;
-}
-
-function numberOrNull(cell: Buffer | null | undefined): number | null {
-  return cell ? Number(cell.toString('latin1')) : null;
 }

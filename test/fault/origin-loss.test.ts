@@ -69,7 +69,7 @@ test('past its TTL a row is served within grace while MySQL is away, and says so
   try {
     const seen: string[] = [];
     const giveUpAt = performance.now() + 20_000;
-    for (let status = 200; status === 200; ) {
+    for (let status = 200; status === 200;) {
       const response = await gateway.get('/test/users/8');
       status = response.status;
       const story = status === 200 ? cacheStatusOf(response).text.replace(/ttl=.*detail=/, '') : String(status);

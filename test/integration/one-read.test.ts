@@ -53,7 +53,11 @@ test('1,000 reads of different cold keys over 100 connections make at most 20 SE
   for (let round = 0; round < 3; round += 1) {
     const sizes = await selectSizesOfColdReads(url, round * 1_000 + 1);
     t.diagnostic(`${sizes.length} SELECTs, of ${sizes.join(', ')} rows`);
-    assert.equal(sizes.reduce((sum, size) => sum + size, 0), 1_000, 'each row is asked for once');
+    assert.equal(
+      sizes.reduce((sum, size) => sum + size, 0),
+      1_000,
+      'each row is asked for once',
+    );
     rounds.push(sizes.length);
   }
   assert.ok(Math.min(...rounds) <= 20);
@@ -71,5 +75,7 @@ async function selectSizesOfColdReads(url: string, firstUid: number): Promise<nu
     });
     assert.deepEqual([result['2xx'], result.non2xx, result.errors], [1_000, 0, 0]);
   });
-  return rowReadsOf(statements, TABLE).map((statement) => statement.slice(statement.indexOf(' IN (')).split(',').length);
+  return rowReadsOf(statements, TABLE).map(
+    (statement) => statement.slice(statement.indexOf(' IN (')).split(',').length,
+  );
 }

@@ -33,9 +33,13 @@ test('the packed package, installed into an empty folder, serves rows and explai
     const response = await fetch(`${gateway.url}/test/users/8`);
     assert.equal(response.status, 200);
     assert.equal(((await response.json()) as { username: string }).username, 'duobao153713223');
-    const script = "const { RingfillClient } = await import('ringfill/client'); const client = new RingfillClient({ url: process.argv[1] });" +
+    const script =
+      "const { RingfillClient } = await import('ringfill/client'); const client = new RingfillClient({ url: process.argv[1] });" +
       "console.log((await client.get('test', 'users', 8)).uid); await client.close();";
-    const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, gateway.url], { cwd: home, encoding: 'utf8' });
+    const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, gateway.url], {
+      cwd: home,
+      encoding: 'utf8',
+    });
     assert.equal(out, '8\n');
   } finally {
     assert.deepEqual(await gateway.stop(), { code: 0, signal: null });

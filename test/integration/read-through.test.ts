@@ -13,7 +13,10 @@ test('a row is filled from MySQL once, then served by the shard that owns it, in
     candidates: { shard: string }[];
   };
   assert.equal(first.status, 200);
-  assert.equal(cacheStatusOf(first).text, `ringfill; fwd=miss; stored; key="${gateway.keyPrefix}test_users_8"; detail="${owner.candidates[0]?.shard}/0"`);
+  assert.equal(
+    cacheStatusOf(first).text,
+    `ringfill; fwd=miss; stored; key="${gateway.keyPrefix}test_users_8"; detail="${owner.candidates[0]?.shard}/0"`,
+  );
   const second = await gateway.get('/test/users/8');
   assert.ok(cacheStatusOf(second).hit, cacheStatusOf(second).text);
   assert.equal(await second.text(), await first.text());

@@ -13,32 +13,36 @@ import { temporaryFolder } from '../support/stack.ts';
 
 const KEYS = 10_000;
 
-test('ketama placement agrees with twemproxy on 10,000 keys', { skip: !isInstalled() && 'nutcracker is not installed' }, async () => {
-  const folder = temporaryFolder();
-  const names = ['alpha', 'bravo', 'charlie', 'delta', 'echo'];
-  const shards = await Promise.all(names.map((name) => startRedis({ folder, name })));
-  after(() => Promise.all(shards.map((shard) => shard.stop())));
-  const [port, statsPort] = [await chooseFreePort(), await chooseFreePort()];
-  const proxy = startProxy(folder, port, statsPort, shards);
-  after(() => proxy.kill('SIGKILL'));
+test(
+  'ketama placement agrees with twemproxy on 10,000 keys',
+  { skip: !isInstalled() && 'nutcracker is not installed' },
+  async () => {
+    const folder = temporaryFolder();
+    const names = ['alpha', 'bravo', 'charlie', 'delta', 'echo'];
+    const shards = await Promise.all(names.map((name) => startRedis({ folder, name })));
+    after(() => Promise.all(shards.map((shard) => shard.stop())));
+    const [port, statsPort] = [await chooseFreePort(), await chooseFreePort()];
+    const proxy = startProxy(folder, port, statsPort, shards);
+    after(() => proxy.kill('SIGKILL'));
 
-  const client = await connectWhenUp(port);
-  const keys = Array.from({ length: KEYS }, (_, id) => `test_users_${id + 1}`);
-  for (let from = 0; from < KEYS; from += 500) {
-    await Promise.all(keys.slice(from, from + 500).map((key) => client.set(key, '1')));
-  }
-  client.disconnect();
+    const client = await connectWhenUp(port);
+    const keys = Array.from({ length: KEYS }, (_, id) => `test_users_${id + 1}`);
+    for (let from = 0; from < KEYS; from += 500) {
+      await Promise.all(keys.slice(from, from + 500).map((key) => client.set(key, '1')));
+    }
+    client.disconnect();
 
-  const ring = new Continuum(names, 'ketama');
-  const placed = new Map(keys.map((key) => [key, ring.owner(key)]));
-  for (const shard of shards) {
-    const there = new Redis(shard.port);
-    const found = await there.keys('*');
-    there.disconnect();
-    for (const key of found) assert.equal(placed.get(key), shard.name, key);
-    assert.equal(found.length, keys.filter((key) => placed.get(key) === shard.name).length);
-  }
-});
+    const ring = new Continuum(names, 'ketama');
+    const placed = new Map(keys.map((key) => [key, ring.owner(key)]));
+    for (const shard of shards) {
+      const there = new Redis(shard.port);
+      const found = await there.keys('*');
+      there.disconnect();
+      for (const key of found) assert.equal(placed.get(key), shard.name, key);
+      assert.equal(found.length, keys.filter((key) => placed.get(key) === shard.name).length);
+    }
+  },
+);
 
 function isInstalled(): boolean {
   try {
@@ -66,7 +70,13 @@ function startProxy(
 /** twemproxy does not say when it listens; asking is the only way. */
 async function connectWhenUp(port: number): Promise<Redis> {
   for (let attempt = 0; ; attempt += 1) {
-    const client = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false, disableClientInfo: true, protocol: 2 });
+    const client = new Redis(port, '127.0.0.1', {
+      lazyConnect: true,
+      retryStrategy: () => null,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+      protocol: 2,
+    });
     client.on('error', () => undefined);
     try {
       await client.connect();

@@ -31,7 +31,12 @@ export interface LoopReport {
 const HANG_MS = 10_000;
 
 export async function closedLoop(options: LoopOptions): Promise<LoopReport> {
-  const pool = new Pool(options.url, { connections: options.connections, pipelining: 1, headersTimeout: HANG_MS, bodyTimeout: HANG_MS });
+  const pool = new Pool(options.url, {
+    connections: options.connections,
+    pipelining: 1,
+    headersTimeout: HANG_MS,
+    bodyTimeout: HANG_MS,
+  });
   const statuses: Record<number, number> = {};
   const layers: Record<string, number> = {};
   const wrongBodies: string[] = [];

@@ -15,7 +15,9 @@ export async function statementsDuring(stack: TestStack, during: () => Promise<v
     } finally {
       await root.query('SET GLOBAL general_log = OFF');
     }
-    const [rows] = await root.query("SELECT argument FROM mysql.general_log WHERE command_type = 'Query' ORDER BY event_time");
+    const [rows] = await root.query(
+      "SELECT argument FROM mysql.general_log WHERE command_type = 'Query' ORDER BY event_time",
+    );
     return (rows as { argument: Buffer | string }[]).map(({ argument }) => argument.toString());
   } finally {
     await root.end();

@@ -10,7 +10,12 @@ import { loadDemoData } from '../../stack/demo-data/load.ts';
 import { startStack } from '../../stack/stack.ts';
 
 export interface TestStack {
-  readonly mysql: { readonly host: string; readonly port: number; readonly socket: string; readonly flavour: 'mariadb' | 'mysql' };
+  readonly mysql: {
+    readonly host: string;
+    readonly port: number;
+    readonly socket: string;
+    readonly flavour: 'mariadb' | 'mysql';
+  };
   readonly redis: readonly { readonly shard: string; readonly ring: 'primary' | 'fallback'; readonly port: number }[];
 }
 

@@ -40,7 +40,16 @@ test('closes by its own probe, which waits twice as long after each failure, up 
     return well ? Promise.resolve() : Promise.reject(new Error('still away'));
   });
   subject.trip('connection closed');
-  for (const [waitMs, expectedProbes] of [[99, 0], [1, 1], [199, 1], [1, 2], [399, 2], [1, 3], [399, 3], [1, 4]] as const) {
+  for (const [waitMs, expectedProbes] of [
+    [99, 0],
+    [1, 1],
+    [199, 1],
+    [1, 2],
+    [399, 2],
+    [1, 3],
+    [399, 3],
+    [1, 4],
+  ] as const) {
     t.mock.timers.tick(waitMs);
     await settle();
     assert.equal(probes, expectedProbes);

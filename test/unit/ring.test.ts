@@ -16,8 +16,9 @@ const namings: Readonly<Record<string, (index: number) => string>> = {
   '10.0.0.11:6379, …': (index) => `10.0.0.${index + 11}:6379`,
   'alpha, bravo, …': (index) => NATO[index] as string,
 };
-const NATO =
-  'alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa'.split(' ');
+const NATO = 'alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa'.split(
+  ' ',
+);
 
 const BUSIEST_TO_MEAN_MAX = 1.05;
 const WORST_ORPHAN_SHARE_MAX = 1.3;
@@ -62,11 +63,15 @@ test('the order in which shards are named does not matter', () => {
 });
 
 test('looking up agrees with hashring’s own, in both placements', () => {
-  for (const [placement, vnodes] of [['ketama', 40], ['balanced', 2_000]] as const) {
+  for (const [placement, vnodes] of [
+    ['ketama', 40],
+    ['balanced', 2_000],
+  ] as const) {
     const shards = ['10.0.0.1:6379', '10.0.0.2:6379', '10.0.0.3:6379', '10.0.0.4:6379', '10.0.0.5:6379'];
     const ours = new Continuum(shards, placement);
     const theirs = new HashRing(shards, 'md5', { 'vnode count': vnodes });
-    for (let id = 0; id < 20_000; id += 1) assert.equal(ours.owner(`shop_orders_${id}`), theirs.get(`shop_orders_${id}`));
+    for (let id = 0; id < 20_000; id += 1)
+      assert.equal(ours.owner(`shop_orders_${id}`), theirs.get(`shop_orders_${id}`));
   }
 });
 

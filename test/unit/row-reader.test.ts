@@ -59,13 +59,17 @@ class PatientOrigin {
   }
 }
 
-function readerOver(origin: PatientOrigin, limits: { connections?: number; batchRowsMax?: number; waitingMax?: number } = {}) {
+function readerOver(
+  origin: PatientOrigin,
+  limits: { connections?: number; batchRowsMax?: number; waitingMax?: number; waitMsMax?: number } = {},
+) {
   const table = usersTable();
   const reader = new RowReader({
     origin,
     connections: limits.connections ?? 4,
     batchRowsMax: limits.batchRowsMax ?? 256,
     waitingMax: limits.waitingMax ?? 1_000,
+    waitMsMax: limits.waitMsMax ?? 10_000,
     reload: () => Promise.resolve(),
   });
   return { reader, read: (id: number) => reader.read(table, parseRowId(table.schema.key, String(id))) };
@@ -120,6 +124,18 @@ test('past its bound the queue refuses at once', async () => {
   await origin.arrived(1);
   origin.selects[0]?.answer();
   await Promise.all(waiting);
+});
+
+test('whoever waits too long for a connection is refused, and its turn is not wasted on it', async () => {
+  const origin = new PatientOrigin();
+  const { read, reader } = readerOver(origin, { connections: 1, waitMsMax: 30 });
+  const stuck = read(1);
+  await origin.arrived(1);
+  await assert.rejects(read(2), (error) => error instanceof OriginUnavailable && error.code === 'origin-overloaded');
+  assert.equal(reader.waiting, 0);
+  origin.selects[0]?.answer();
+  await stuck;
+  assert.equal(origin.selects.length, 1);
 });
 
 test('an origin that is away fails the whole batch; a refused statement is tried row by row', async () => {
