@@ -268,7 +268,7 @@ class ShardCheck {
     const token = 'check';
     let step = 'EVALSHA';
     try {
-      await soon(redis.leaseUnsyncedBuffer(key, leaseKey(key), token, 'check', Date.now(), 1_000, '1'));
+      await soon(redis.leaseUnsyncedBuffer(key, leaseKey(key), token, 'check', Date.now(), 1_000, 'entry'));
       await soon(redis.fillUnsynced(key, leaseKey(key), token, 'check', 1_000));
       step = 'MGET';
       await soon(redis.mgetBuffer([key]));

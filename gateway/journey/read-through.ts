@@ -25,7 +25,7 @@ import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { OriginRow } from '../../shared/origin/row-reader.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
-import type { FillOutcome, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
+import type { FillOutcome, LeaseOutcome, LeaseOver, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
 import type { Answer, ForwardReason, Found, Place, Unstored } from './answer.ts';
 import type { Flights } from './flights.ts';
 import type { RowRequest } from './row-request.ts';
@@ -82,8 +82,7 @@ interface Errand {
   readonly request: RowRequest;
   readonly candidate: Candidate<ShardPort>;
   readonly fwd: ForwardReason;
-  /** Fill although what is there looks fresh. */
-  readonly replace: boolean;
+  readonly over: LeaseOver;
 }
 
 async function throughShard(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Promise<Answer> {
@@ -103,8 +102,7 @@ async function throughShard(ports: Ports, request: RowRequest, candidate: Candid
   }
   if (terms.onlyIfCached) throw notCached();
   const fwd = whyForward(request, entry, now);
-  // Bytes that are no entry of ours are replaced, whatever the script would make of them.
-  const errand = { request, candidate, fwd, replace: fwd === 'request' || (stored !== null && entry === undefined) };
+  const errand: Errand = { request, candidate, fwd, over: leaseOver(request, stored, entry, fwd) };
   try {
     if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
     if (terms.noCache) return await fillUnderLease(ports, errand, () => undefined);
@@ -145,10 +143,10 @@ async function fillUnderLease(ports: Ports, errand: Errand, readBegins: () => vo
 }
 
 /** Another's lease is waited for: asking again is also looking again, and inherits a lease that was given back. */
-async function leaseOrWait(ports: Ports, { request, candidate, replace }: Errand): Promise<LeaseOutcome> {
+async function leaseOrWait(ports: Ports, { request, candidate, over }: Errand): Promise<LeaseOutcome> {
   const { table, cacheKey, terms } = request;
-  const wanted = { shape: table.schema.shape, leaseTtlMs: ports.leaseTtlMs, refresh: replace };
-  const giveUpAt = ports.now() + (terms.noCache ? 0 : table.settings.leaseWaitMs);
+  const wanted = { shape: table.schema.shape, leaseTtlMs: ports.leaseTtlMs, over };
+  const giveUpAt = ports.now() + table.settings.leaseWaitMs;
   for (let waitMs = LOOK_AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, LOOK_AGAIN_MS_MAX)) {
     const outcome = await candidate.shard.lease(cacheKey, wanted);
     if (outcome.kind !== 'busy' || ports.now() >= giveUpAt) return outcome;
@@ -180,7 +178,7 @@ async function store(ports: Ports, errand: Errand, token: string, row: OriginRow
 }
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): void {
-  const errand: Errand = { request, candidate, fwd: 'stale', replace: true };
+  const errand: Errand = { request, candidate, fwd: 'stale', over: 'entry' };
   if (ports.flights.isUnderway(flightName(errand))) return;
   ports.flights
     .join(flightName(errand), (readBegins) => fillUnderLease(ports, errand, readBegins))
@@ -206,6 +204,12 @@ function whyForward({ terms }: RowRequest, entry: Entry | undefined, now: number
   if (entry === undefined) return 'miss';
   // A fresh entry that was not good enough is older than the client's max-age.
   return freshSeconds(entry, now) > 0 ? 'request' : 'stale';
+}
+
+function leaseOver({ terms }: RowRequest, stored: Buffer | null, entry: Entry | undefined, fwd: ForwardReason): LeaseOver {
+  if (terms.noCache) return 'lease';
+  // Bytes that are no entry of ours are replaced, whatever the script would make of them.
+  return fwd === 'request' || (stored !== null && entry === undefined) ? 'entry' : 'nothing';
 }
 
 function whyUnstorable(row: OriginRow, { table, id }: RowRequest): Unstored | undefined {

@@ -13,7 +13,7 @@ declare module 'ioredis' {
       shape: string,
       nowMs: number,
       leaseTtlMs: number,
-      refresh: '0' | '1',
+      over: 'nothing' | 'entry' | 'lease',
     ): Result<[Buffer, Buffer?], Context>;
     fillUnsynced(
       entryKey: string,

@@ -33,12 +33,17 @@ export interface ShardOptions {
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
 
+/**
+ * What a lease may be taken over: `nothing` that is fresh; an `entry` although it is fresh; or even another's `lease`,
+ * whose read began earlier and must not be stored after ours.
+ */
+export type LeaseOver = 'nothing' | 'entry' | 'lease';
+
 export interface LeaseRequest {
   readonly shape: string;
   /** Longer than the longest origin read. */
   readonly leaseTtlMs: number;
-  /** Fill although the entry is fresh. */
-  readonly refresh: boolean;
+  readonly over: LeaseOver;
 }
 
 export type LeaseOutcome =
@@ -110,7 +115,7 @@ export class Shard {
         request.shape,
         Date.now(),
         request.leaseTtlMs,
-        request.refresh ? '1' : '0',
+        request.over,
       ),
     );
     switch (outcome.toString('latin1')) {
