@@ -17,7 +17,6 @@ export type GatewayCode =
   | 'row-not-found'
   | 'route-not-found'
   | 'method-not-allowed'
-  | 'request-too-large'
   | 'uri-too-long'
   | 'origin-unreachable'
   | 'origin-timeout'

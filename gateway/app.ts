@@ -105,7 +105,6 @@ function problemOfHttp(error: unknown): Problem {
       return problem('uri-too-long', `A path segment is longer than ${PATH_SEGMENT_MAX} characters.`);
     default: {
       const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
-      if (status === 413) return problem('request-too-large', 'Reading a row takes no request body.');
       if (typeof status === 'number' && status >= 400 && status < 500) return problem('bad-request', messageOf(error));
       return problemOf(error);
     }

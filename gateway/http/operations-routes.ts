@@ -39,6 +39,6 @@ export function addOperationsRoutes(
     const key = target.parameters.get('key');
     if (key === undefined)
       throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
-    return reply.send(ownerView(layers, percentDecode(key.replaceAll('+', ' '))));
+    return reply.send(ownerView(layers, percentDecode(key)));
   });
 }

@@ -37,7 +37,8 @@ function parseParameters(query: string): ReadonlyMap<string, string> {
     const equals = pair.indexOf('=');
     const name = percentDecode(equals === -1 ? pair : pair.slice(0, equals));
     if (parameters.has(name)) throw new RequestRefused('repeated-parameter', `${JSON.stringify(name)} is given twice.`);
-    parameters.set(name, equals === -1 ? '' : pair.slice(equals + 1));
+    // In a query a plus is a space: so URLSearchParams and forms write it.
+    parameters.set(name, equals === -1 ? '' : pair.slice(equals + 1).replaceAll('+', '%20'));
   }
   return parameters;
 }

@@ -112,8 +112,8 @@ async function throughShard(ports: Ports, request: RowRequest, candidate: Candid
     );
     return joined ? collapsed(errand, answer.found) : answer;
   } catch (error) {
-    // Whoever asked for the origin's own word is not given an entry's instead.
-    const forgiven = error instanceof OriginUnavailable && !terms.noCache;
+    // Whoever asked for the origin's own word is not given an entry's instead; and a refusal is the origin's own word.
+    const forgiven = error instanceof OriginUnavailable && error.code !== 'origin-refused' && !terms.noCache;
     if (forgiven && entry !== undefined && isWithinGrace(entry, table, now)) {
       return expired(entry, candidate, now, error);
     }
@@ -144,7 +144,7 @@ async function fillUnderLease(ports: Ports, errand: Errand, readBegins: () => vo
 
 /** Another's lease is waited for: asking again is also looking again, and inherits a lease that was given back. */
 async function leaseOrWait(ports: Ports, { request, candidate, over }: Errand): Promise<LeaseOutcome> {
-  const { table, cacheKey, terms } = request;
+  const { table, cacheKey } = request;
   const wanted = { shape: table.schema.shape, leaseTtlMs: ports.leaseTtlMs, over };
   const giveUpAt = ports.now() + table.settings.leaseWaitMs;
   for (let waitMs = LOOK_AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, LOOK_AGAIN_MS_MAX)) {
@@ -206,7 +206,12 @@ function whyForward({ terms }: RowRequest, entry: Entry | undefined, now: number
   return freshSeconds(entry, now) > 0 ? 'request' : 'stale';
 }
 
-function leaseOver({ terms }: RowRequest, stored: Buffer | null, entry: Entry | undefined, fwd: ForwardReason): LeaseOver {
+function leaseOver(
+  { terms }: RowRequest,
+  stored: Buffer | null,
+  entry: Entry | undefined,
+  fwd: ForwardReason,
+): LeaseOver {
   if (terms.noCache) return 'lease';
   // Bytes that are no entry of ours are replaced, whatever the script would make of them.
   return fwd === 'request' || (stored !== null && entry === undefined) ? 'entry' : 'nothing';

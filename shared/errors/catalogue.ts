@@ -18,7 +18,6 @@ export const catalogue = {
   'row-not-found': { status: 404, title: 'No such row' },
   'route-not-found': { status: 404, title: 'Nothing here' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
-  'request-too-large': { status: 413, title: 'The request is too large' },
   'uri-too-long': { status: 414, title: 'The URL is too long' },
 
   // The servers behind us: retry later.

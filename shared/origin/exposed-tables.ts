@@ -82,7 +82,7 @@ export class ExposedTables {
       const outcome = await readTableSchema(this.#origin, table.label, this.#config.tables[table.label] ?? {});
       if ('problems' in outcome) {
         this.#log.error({ table: table.label, problems: outcome.problems.map(describeProblem) }, 'table unusable');
-      } else if (outcome.schema.shape !== table.schema.shape || outcome.schema.select !== table.schema.select) {
+      } else if (outcome.schema.shape !== table.schema.shape || outcome.schema.selected !== table.schema.selected) {
         table.adopt(outcome.schema);
         this.#log.info({ table: table.label, shape: outcome.schema.shape }, 'table changed');
       } else {

@@ -84,9 +84,12 @@ export async function readUniqueKeys(
 }
 
 /** Nothing where a column is gone again. */
-export async function readResultTypes(origin: Queryable, select: string): Promise<string | undefined> {
+export async function readResultTypes(
+  origin: Queryable,
+  { selected, from }: { readonly selected: string; readonly from: string },
+): Promise<string | undefined> {
   try {
-    return describeTypes(await origin.query(`${select} LIMIT 0`));
+    return describeTypes((await origin.query(`SELECT ${selected} FROM ${from} LIMIT 0`)).fields);
   } catch (error) {
     if (codeOf(error) === 'ER_BAD_FIELD_ERROR') return undefined;
     throw error;
@@ -94,7 +97,7 @@ export async function readResultTypes(origin: Queryable, select: string): Promis
 }
 
 /** `columnLength` tells a BIT(8) from a BIT(64). */
-export function describeTypes({ fields }: TextResult): string {
+export function describeTypes(fields: TextResult['fields']): string {
   return fields
     .map(({ columnType, columnLength, characterSet, decimals, flags }) =>
       [columnType, columnLength, characterSet, decimals, flags].join('/'),

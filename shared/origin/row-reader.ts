@@ -11,6 +11,7 @@ import { sqlLiteral } from '../key/key-part.ts';
 import { parseRowId, type RowId, rowIdOfCells } from '../key/row-id.ts';
 import { CellMismatch } from '../row/row-json.ts';
 import type { ExposedTable } from './exposed-table.ts';
+import { cellText } from './cells.ts';
 import { Gathering, SELECT_SPACING_MS } from './gathering.ts';
 import { describeTypes, type Queryable } from './information-schema.ts';
 import type { TextResult } from './origin-pool.ts';
@@ -163,34 +164,52 @@ export class RowReader {
 
   async #readBatch(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
     const { schema } = table;
-    const found = new Map<string, OriginRow>();
-    for (const row of await this.#select(table, schema, ids)) {
-      // The server found it under this id, however it spells it itself.
-      const askedAs = ids.length === 1 ? (ids[0] as RowId) : row.id;
-      found.set(askedAs.segment, row);
-    }
-    if (ids.length > 1 && schema.key.some(({ type }) => type.kind === 'text' && !type.bytewise)) {
-      // Not found by its bytes: absent, or known to the server under another spelling. Only a read of its own can tell.
-      for (const id of ids) {
-        if (found.has(id.segment)) continue;
-        const [row] = await this.#select(table, schema, [id]);
-        if (row !== undefined) found.set(id.segment, row);
-      }
+    const { rows } = await this.#query(
+      table,
+      ids,
+      `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`,
+    );
+    const [only, ...others] = ids;
+    if (only !== undefined && others.length === 0) return new Map(rows.map((row) => [only.segment, row]));
+    const found = new Map<string, OriginRow>(rows.map((row) => [row.id.segment, row]));
+    const missing = ids.filter((id) => !found.has(id.segment));
+    const hasSpellings = schema.key.some(({ type }) => type.kind === 'text' && !type.bytewise);
+    if (rows.length > 0 && missing.length > 0 && hasSpellings) {
+      // Absent, or known to the server under another spelling; only the server can tell which is whose.
+      for (const [segment, row] of await this.#readSpellings(table, missing)) found.set(segment, row);
     }
     return found;
   }
 
-  async #select(
+  /** Each row with the ids that the server finds it under: a last column lists their indices. */
+  async #readSpellings(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+    const { schema } = table;
+    const marks = ids.map((id, index) => `IF(${whereIds(schema, [id])}, ${index}, NULL)`).join(', ');
+    const { rows, last } = await this.#query(
+      table,
+      ids,
+      `SELECT ${schema.selected}, CONCAT_WS(',', ${marks}) FROM ${schema.from} WHERE ${whereIds(schema, ids)}`,
+    );
+    const found = new Map<string, OriginRow>();
+    for (const [at, row] of rows.entries()) {
+      for (const index of (last[at] ?? '').split(',')) found.set((ids[Number(index)] as RowId).segment, row);
+    }
+    return found;
+  }
+
+  /** `last`: each row's last cell, as text. */
+  async #query(
     table: ExposedTable,
-    schema: TableSchema,
     ids: readonly RowId[],
-  ): Promise<(OriginRow & { kind: 'row' })[]> {
+    sql: string,
+  ): Promise<{ rows: readonly (OriginRow & { kind: 'row' })[]; last: readonly string[] }> {
+    const { schema } = table;
     const started = performance.now();
-    const result = await this.#options.origin.query(`${schema.select} WHERE ${whereIds(schema, ids)}`);
+    const result = await this.#options.origin.query(sql);
     this.#options.onRead?.(table, ids.length, (performance.now() - started) / 1000);
     requireSameTypes(schema, result);
-    return result.rows.map((cells) => ({
-      kind: 'row',
+    const rows = result.rows.map((cells) => ({
+      kind: 'row' as const,
       id: rowIdOfCells(
         schema.key,
         schema.keyAt.map((at) => cells[at] as Buffer),
@@ -198,6 +217,7 @@ export class RowReader {
       body: schema.encoder.encode(cells),
       shape: schema.shape,
     }));
+    return { rows, last: result.rows.map((cells) => cellText(cells.at(-1))) };
   }
 }
 
@@ -217,8 +237,9 @@ export function whereIds(schema: TableSchema, ids: readonly RowId[]): string {
     .join(' OR ');
 }
 
-function requireSameTypes(schema: TableSchema, result: TextResult): void {
-  if (describeTypes(result) === schema.resultTypes) return;
+/** Of the schema's own columns; others may follow. */
+function requireSameTypes(schema: TableSchema, { fields }: TextResult): void {
+  if (describeTypes(fields.slice(0, schema.selectedCount)) === schema.resultTypes) return;
   throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
 }
 

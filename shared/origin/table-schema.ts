@@ -29,8 +29,11 @@ export interface TableSchema {
   readonly key: readonly KeyPart[];
   /** Where the key columns stand in `columns`, in key order; a key column that is not exposed is selected after them. */
   readonly keyAt: readonly number[];
-  /** `SELECT … FROM …`, without WHERE. */
-  readonly select: string;
+  /** What is selected, in the order of `columns`; key columns that are not exposed come after them. */
+  readonly selected: string;
+  readonly selectedCount: number;
+  /** The table, quoted. */
+  readonly from: string;
   readonly encoder: RowEncoder;
   /** A hash of the exposed columns and the encoder's version: entries of another shape are not used. */
   readonly shape: string;
@@ -76,7 +79,7 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
       where,
     );
     if ('problems' in outcome) return outcome;
-    const resultTypes = await readResultTypes(origin, outcome.schema.select);
+    const resultTypes = await readResultTypes(origin, outcome.schema);
     // An ALTER TABLE between the two would marry the old columns to the new types, and never be noticed.
     if (resultTypes !== undefined && isDeepStrictEqual(await readColumns(origin, name), columns)) {
       return { schema: { ...outcome.schema, resultTypes } };
@@ -182,7 +185,9 @@ export function composeSchema(
       columns,
       key,
       keyAt: keyNames.map((column) => selected.findIndex((candidate) => candidate.name === column)),
-      select: `SELECT ${selected.map(selectExpression).join(', ')} FROM ${quoteTable(name)}`,
+      selected: selected.map(selectExpression).join(', '),
+      selectedCount: selected.length,
+      from: quoteTable(name),
       encoder: new RowEncoder(columns),
       shape: shapeOf(columns, key),
     },

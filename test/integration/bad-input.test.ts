@@ -110,9 +110,11 @@ function isLegitimate(answer: Answer | undefined, what: string, head = false): A
 const LITERAL = String.raw`(?:-?[0-9]+(?:\.[0-9]+)?|'[-0-9:. ]+'|X'(?:[0-9a-f]{2})*'|_utf8mb4 X'(?:[0-9a-f]{2})*')`;
 const NAME = '`[a-z0-9_]+`';
 const EQUALITIES = String.raw`\(${NAME} = ${LITERAL}(?: AND ${NAME} = ${LITERAL})*\)`;
+const IN_LIST = `${NAME} IN \\(${LITERAL}(?:, ${LITERAL})*\\)`;
+const MARK = `IF\\((?:${IN_LIST}|${EQUALITIES}), [0-9]+, NULL\\)`;
 const ROW_READ = new RegExp(
-  `^SELECT ${NAME}(?: \\* 1e0)?(?:, ${NAME}(?: \\* 1e0)?)* FROM (${NAME}\\.${NAME}) WHERE ` +
-    `(?:${NAME} IN \\(${LITERAL}(?:, ${LITERAL})*\\)|${EQUALITIES}(?: OR ${EQUALITIES})*)$`,
+  `^SELECT ${NAME}(?: \\* 1e0)?(?:, ${NAME}(?: \\* 1e0)?)*(?:, CONCAT_WS\\(',', ${MARK}(?:, ${MARK})*\\))? ` +
+    `FROM (${NAME}\\.${NAME}) WHERE (?:${IN_LIST}|${EQUALITIES}(?: OR ${EQUALITIES})*)$`,
 );
 const EXPOSED = new Set(Object.keys(tables).map((name) => `\`${name.replace('.', '`.`')}\``));
 const OTHERS = new Set([

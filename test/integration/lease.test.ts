@@ -28,7 +28,15 @@ assert.ok(ours !== undefined && theirs !== undefined);
 
 const ask = (over: LeaseOver, leaseTtlMs = 10_000) => ({ shape: SHAPE, leaseTtlMs, over });
 const row = (text: string, readAtMs = Date.now(), ttlSeconds = 60) =>
-  encodeEntry({ kind: 'row', exactness: 'inexact', version: VERSION_ZERO, shape: SHAPE, readAtMs, ttlSeconds, body: Buffer.from(text) });
+  encodeEntry({
+    kind: 'row',
+    exactness: 'inexact',
+    version: VERSION_ZERO,
+    shape: SHAPE,
+    readAtMs,
+    ttlSeconds,
+    body: Buffer.from(text),
+  });
 let keys = 0;
 const newKey = () => `lease-test-${process.pid}:${(keys += 1)}`;
 
