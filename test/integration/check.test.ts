@@ -1,18 +1,17 @@
 /** `ringfill check` on real servers: each requirement, met and not, and what mends it. */
 import assert from 'node:assert/strict';
-import { execSync, spawn } from 'node:child_process';
+import { execSync } from 'node:child_process';
 import { after, test } from 'node:test';
-import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import type { Finding } from '../../cli/check/finding.ts';
 import { cascadesOf } from '../../cli/check/check-sync.ts';
 import { isAtLeast, sqlServerOf } from '../../shared/origin/server-version.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { startMysql } from '../../stack/mysql.ts';
-import { chooseFreePort } from '../../stack/ports.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { runCommand, writeConfig } from '../support/cli.ts';
 import { gatewayConfig, type GatewaySettings, originUrl } from '../support/gateway.ts';
+import { startSentinel } from '../support/sentinel.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const stack = await testStack();
@@ -279,7 +278,7 @@ test('two shards that are one server are named', async () => {
 
 test('one ring is noted, and a Sentinel group is asked for its master', async () => {
   const redis = stack.redis[0]?.port ?? 0;
-  const sentinel = await startSentinel(redis);
+  const sentinel = await startSentinel(folder, redis);
   const group = { sentinel: { group: 'g', sentinels: [`127.0.0.1:${sentinel.port}`] } };
   const checked = await check({ tables: someTable, rings: oneShard(group) });
   assert.equal(checked.code, 0, JSON.stringify(checked.findings, undefined, 1));
@@ -296,23 +295,6 @@ test('one ring is noted, and a Sentinel group is asked for its master', async ()
     /other \(by 127\.0\.0\.1/,
   );
 });
-
-/** A Redis in Sentinel mode is told of the group when it runs. */
-async function startSentinel(master: number): Promise<{ port: number }> {
-  const configFile = writeConfig(folder, 'sentinel.conf', `sentinel monitor g 127.0.0.1 ${master} 1\nsave ""\n`);
-  const port = await chooseFreePort();
-  const child = spawn(
-    'redis-server',
-    [configFile, '--sentinel', '--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
-    { stdio: 'ignore' },
-  );
-  after(() => child.kill('SIGKILL'));
-  const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 100, maxRetriesPerRequest: 50 });
-  client.on('error', () => undefined);
-  await client.ping();
-  client.disconnect();
-  return { port };
-}
 
 test('versions are compared by number', () => {
   assert.ok(isAtLeast('10.11.19', '10.6'));

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import autocannon from 'autocannon';
 import { Agent, request } from 'undici';
 import { rowReadsOf, statementsDuring } from '../support/general-log.ts';
+import { startGateway } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { testStack } from '../support/stack.ts';
 
@@ -41,6 +42,25 @@ test('200 concurrent reads of one cold key over two gateway processes make exact
   });
   assert.equal(new Set(bodies).size, 1);
   assert.equal(rowReadsOf(statements, TABLE).length, 1, rowReadsOf(statements, TABLE).join('\n'));
+});
+
+test('a batch of 200 text ids, of which 100 are other spellings and 50 are absent, makes at most two SELECTs a shard', async () => {
+  const gateway = await startGateway(stack, { tables: { 'shop.products': {} } });
+  const sku = (n: number) => `SKU-${String(n).padStart(5, '0')}`;
+  const ids = Array.from({ length: 200 }, (_, n) =>
+    n < 50 ? sku(n + 101) : n < 150 ? sku(n + 101).toLowerCase() : `none-${n}`,
+  );
+  let rows: ({ sku: string } | null)[] = [];
+  const statements = await statementsDuring(stack, async () => {
+    ({ rows } = (await (await gateway.get(`/shop/products?ids=${ids.join(',')}`)).json()) as { rows: typeof rows });
+  });
+  assert.deepEqual(
+    rows.map((row) => row?.sku),
+    ids.map((id) => (id.startsWith('none') ? undefined : id.toUpperCase())),
+  );
+  // Each shard's leases come in a tick of their own.
+  const reads = rowReadsOf(statements, '`shop`.`products`').length;
+  assert.ok(reads <= 2 * 3, `${reads} SELECTs`);
 });
 
 test('1,000 reads of different cold keys over 100 connections make at most 20 SELECTs', async (t) => {

@@ -103,3 +103,10 @@ test('the story of many rows counts them', () => {
   assert.equal(cacheStatusOfMany([hit, stored]), 'ringfill; fwd=partial; detail="hit=1 stored=1"');
   assert.equal(cacheStatusOfMany([stored]), 'ringfill; fwd=miss; detail="stored=1"');
 });
+
+test('in a query a plus is a space, as URLSearchParams writes it; an encoded plus is a plus', () => {
+  const query = new URLSearchParams({ ids: 'a b', key: 'a+b' }).toString();
+  const { parameters } = parseTarget(`/db/table?${query}`);
+  assert.equal(decodeURIComponent(parameters.get('ids') ?? ''), 'a b');
+  assert.equal(decodeURIComponent(parameters.get('key') ?? ''), 'a+b');
+});
