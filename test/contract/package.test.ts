@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { isBuiltin } from 'node:module';
+import { publishedSchema } from '../../shared/config/published-schema.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -99,4 +100,8 @@ test('dependencies are pinned, and the Node that strips types is asked for', () 
     assert.match(version, /^[0-9]+\.[0-9]+\.[0-9]+$/, name);
   assert.equal(manifest.engines.node, '>=24.12');
   assert.equal(manifest.type, 'module');
+});
+
+test('ringfill.schema.json is the configuration’s schema as it is in the code (npm run build writes it)', () => {
+  assert.equal(read('ringfill.schema.json'), publishedSchema());
 });
