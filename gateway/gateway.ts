@@ -117,6 +117,7 @@ export class Gateway {
       leaseTtlMs: this.#config.origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,
       now: Date.now,
       random: Math.random,
+      isOriginUp: () => this.#pool.state === 'closed',
       onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
     };
     return buildApp({

@@ -52,6 +52,8 @@ export interface Ports {
   readonly leaseTtlMs: number;
   readonly now: () => number;
   readonly random: () => number;
+  /** Whether it is worth asking; a refresh that would fail is not tried. */
+  readonly isOriginUp: () => boolean;
   /** A refresh behind a hit has ended. */
   readonly onRefresh: (table: ExposedTable, outcome: Answer['story']['outcome'] | 'failed') => void;
 }
@@ -179,7 +181,7 @@ async function store(ports: Ports, errand: Errand, token: string, row: OriginRow
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): void {
   const errand: Errand = { request, candidate, fwd: 'stale', over: 'entry' };
-  if (ports.flights.isUnderway(flightName(errand))) return;
+  if (!ports.isOriginUp() || ports.flights.isUnderway(flightName(errand))) return;
   ports.flights
     .join(flightName(errand), (readBegins) => fillUnderLease(ports, errand, readBegins))
     .then(

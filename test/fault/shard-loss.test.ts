@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import type { Config } from '../../shared/config/schema.ts';
-import { hang, kill, resume } from '../../stack/faults.ts';
+import { hang, kill, openLink, resume } from '../../stack/faults.ts';
 import { type RedisServer, startRedis } from '../../stack/redis.ts';
 import { closedLoop, type LoopReport } from '../support/closed-loop.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
@@ -106,6 +106,38 @@ describe('losing a shard that owns a third of 10,000 keys, during 100,000 reques
     await lost.restart();
     await backInUse(url, lost.name);
   });
+});
+
+test('cut off from its gateway, the link half open: every answer is 200 and right, none takes a second; used again once healed', async (t) => {
+  const [cutOff, ...others] = rings.primary as [RedisServer, ...RedisServer[]];
+  const link = await openLink({ to: cutOff });
+  after(() => link.stop());
+  const [primary, fallback] = rings.config as [Config['rings'][number], Config['rings'][number]];
+  const shards = { ...primary.shards, [cutOff.name]: `redis://127.0.0.1:${link.port}` };
+  assert.equal(Object.keys(shards).length, others.length + 1);
+  const processes = await startGatewayProcesses(
+    stack,
+    { tables: { 'test.users': {} }, rings: [{ ...primary, shards }, fallback] },
+    1,
+  );
+  const ownUrl = processes.gateways[0]?.url as string;
+  await readEveryUser(ownUrl);
+  const REQUESTS = 20_000;
+  const report = await closedLoop({
+    url: ownUrl,
+    connections: CONNECTIONS,
+    requests: REQUESTS,
+    path: (n) => `/test/users/${((n * 7_919) % USERS) + 1}`,
+    expected: (path) => expected.get(path),
+    onRequest: (n) => {
+      if (n === REQUESTS / 5) link.cut();
+    },
+  });
+  t.diagnostic(`slowest ${report.slowestMs.toFixed(0)} ms; answers by layer ${JSON.stringify(report.layers)}`);
+  assertUnharmed(report, REQUESTS);
+  assert.ok((report.layers['1'] ?? 0) > REQUESTS * 0.2, 'the fallback layer answers for the lost shard');
+  link.heal();
+  await backInUse(ownUrl, cutOff.name);
 });
 
 test('with every shard dead: 200 from MySQL up to its bound, then 503 with Retry-After, never a hang', async (t) => {

@@ -22,8 +22,9 @@ test('a stack of which one server cannot start leaves nothing running', async (t
     onProgress: (progress) => seen.push(progress),
   });
   await assert.rejects(starting, ServerStartFailed);
-  const ready = seen.filter(({ kind }) => kind === 'ready').length;
-  assert.equal(ready, 3, 'the three Redis had been ready, and RabbitMQ was on its way');
+  // RabbitMQ may have been ready too: MySQL 8 takes longer than it to find out.
+  const ready = seen.flatMap((progress) => (progress.kind === 'ready' ? [progress.server] : []));
+  assert.deepEqual(ready.filter((server) => server !== 'rabbitmq').toSorted(), ['f1', 'r1', 'r2']);
   assert.deepEqual(await leftIn(folder), []);
 });
 
