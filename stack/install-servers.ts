@@ -62,6 +62,19 @@ export async function ensureServers(onProgress: OnProgress): Promise<void> {
   }
 }
 
+/** What some tests compare with and nothing needs: installed where that may be done; else those tests say what they miss. */
+export async function installIfAllowed(packages: readonly string[], onProgress: OnProgress): Promise<void> {
+  const how = await wayToInstall();
+  if (how.kind === 'by-hand') return;
+  onProgress({ kind: 'note', text: `Installing ${packages.join(', ')} for the tests; no daemon is started.` });
+  try {
+    await installDebianPackages(packages, how.asRoot, onProgress);
+  } catch (error) {
+    if (!(error instanceof ServersNotInstalled)) throw error;
+    onProgress({ kind: 'note', text: error.message });
+  }
+}
+
 const debianServices: Record<ServerKind, string> = {
   mysql: 'mariadb',
   redis: 'redis-server',

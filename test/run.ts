@@ -8,9 +8,10 @@
 import { spawn } from 'node:child_process';
 import { globSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ensureServers } from '../stack/install-servers.ts';
+import { ensureServers, installIfAllowed } from '../stack/install-servers.ts';
 import { printTo } from '../stack/progress.ts';
 import { STACK_VARIABLE, startTestStack } from './support/stack.ts';
+import { isTwemproxyInstalled } from './support/twemproxy.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const wanted = process.argv.slice(2);
@@ -49,7 +50,11 @@ async function tests(files: readonly string[]): Promise<boolean> {
   // Fault tests hang and kill servers, and count seconds: one file at a time, on a machine that does nothing else.
   const args = ['--test', '--test-concurrency=1', '--test-timeout=300000', ...files];
   if (!files.some(needsServers)) return run(process.execPath, args);
-  await ensureServers(printTo(process.stdout));
+  const onProgress = printTo(process.stdout);
+  await ensureServers(onProgress);
+  if (files.some((file) => file.endsWith('twemproxy.test.ts')) && !isTwemproxyInstalled()) {
+    await installIfAllowed(['nutcracker'], onProgress);
+  }
   const folder = join(root, '.ringfill', `test-${process.pid}`);
   const stack = await startTestStack(folder);
   try {

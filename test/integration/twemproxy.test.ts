@@ -1,6 +1,6 @@
 /** Placement `ketama` against a real twemproxy, where it is installed (Debian's package nutcracker). */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,12 +10,13 @@ import { Continuum } from '../../shared/ring/continuum.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { temporaryFolder } from '../support/stack.ts';
+import { isTwemproxyInstalled, TWEMPROXY } from '../support/twemproxy.ts';
 
 const KEYS = 10_000;
 
 test(
   'ketama placement agrees with twemproxy on 10,000 keys',
-  { skip: !isInstalled() && 'nutcracker is not installed' },
+  { skip: !isTwemproxyInstalled() && 'nutcracker is not installed' },
   async () => {
     const folder = temporaryFolder();
     const names = ['alpha', 'bravo', 'charlie', 'delta', 'echo'];
@@ -44,15 +45,6 @@ test(
   },
 );
 
-function isInstalled(): boolean {
-  try {
-    execFileSync('nutcracker', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function startProxy(
   folder: string,
   port: number,
@@ -64,7 +56,7 @@ function startProxy(
   const pool = `  listen: 127.0.0.1:${port}\n  redis: true\n  hash: md5\n  distribution: ketama\n  servers:\n${servers}`;
   writeFileSync(config, `ringfill:\n${pool}`);
   const args = ['-c', config, '-s', String(statsPort), '-a', '127.0.0.1', '-o', join(folder, 'nutcracker.log')];
-  return spawn('nutcracker', args, { stdio: 'ignore' });
+  return spawn(TWEMPROXY, args, { stdio: 'ignore' });
 }
 
 /** twemproxy does not say when it listens; asking is the only way. */
