@@ -1,8 +1,8 @@
 /** `npm run load`: how many rows a second, how fast, and from where. Loads this machine only, unless --url says otherwise. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { askGateway, urlOption } from '../cli/ask-gateway.ts';
+import { wholeNumber } from '../cli/whole-number.ts';
 import { stopSignal } from '../shared/lifecycle/stop-signal.ts';
 import { seededRandom } from './load/random.ts';
 import { failuresOf, hitRatio, reportText } from './load/report.ts';
@@ -25,7 +25,7 @@ interface LoadOptions {
 
 const command = new Command('npm run load --')
   .description('Reads random rows through a running gateway as fast as it answers, and reports what it saw.')
-  .addOption(urlOption().default(demoUrl()))
+  .addOption(urlOption())
   .option('-t, --table <db.table>', 'an exposed table with one whole number for a key', tableName, 'test.users')
   .option('-k, --keys <n>', 'read the keys 1 to n', wholeNumber(1, 1_000_000_000), 10_000)
   .option('-z, --zipf <exponent>', 'key k is wanted as often as k^-exponent says, instead of all alike', exponent)
@@ -49,7 +49,7 @@ The exit code is 1 after any answer but 2xx and 404, and any failed connection. 
 
   npm run load
   npm run load -- --zipf 1.1 --connections 128 --duration 30
-  npm run load -- --table shop.products --keys 500 --batch 50 --json load.json`,
+  npm run load -- --table shop.orders --keys 5000 --batch 50 --json load.json`,
   )
   .action((options: LoadOptions) => load({ ...options, seed: options.seed ?? Math.floor(Math.random() * 2 ** 32) }));
 
@@ -105,28 +105,9 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Where `npm start` says that its gateway is. */
-function demoUrl(): string {
-  try {
-    const file = join(import.meta.dirname, '..', '.ringfill', 'stack.json');
-    const { gateway } = JSON.parse(readFileSync(file, 'utf8')) as { gateway: { url: string } };
-    return gateway.url;
-  } catch {
-    return 'http://127.0.0.1:8080';
-  }
-}
-
 function tableName(text: string): string {
   if (/^[^.]+\.[^.]+$/.test(text)) return text;
   throw new InvalidArgumentError('A table is named as db.table, such as test.users.');
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^[0-9]+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`A whole number from ${min} to ${max}.`);
-  };
 }
 
 function exponent(text: string): number {

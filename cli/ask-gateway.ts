@@ -3,9 +3,10 @@ import { InvalidArgumentError, Option } from 'commander';
 import { RingfillClient, RingfillError } from '../client/index.ts';
 import { settingsOf } from '../client/options.ts';
 import { messageOf } from '../shared/errors/errors.ts';
+import { demoUrl } from './demo-url.ts';
 
 export function urlOption(): Option {
-  return new Option('--url <url>', 'where the gateway listens').default('http://127.0.0.1:8080').argParser((text) => {
+  return new Option('--url <url>', 'where the gateway listens').default(demoUrl()).argParser((text) => {
     try {
       settingsOf({ url: text });
     } catch (error) {

@@ -21,6 +21,8 @@ import { Flights } from './journey/flights.ts';
 import type { Ports } from './journey/read-through.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
+/** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
+const WATCH_ORIGIN_MS = 2_000;
 /** A lease outlives the origin read that it covers, by the time that the fill takes. */
 const LEASE_MARGIN_MS = 1_000;
 /** An origin read waits for a connection as long as it may take itself; and is repeated once if the table has changed. */
@@ -90,6 +92,7 @@ export class Gateway {
     this.#tables = await this.#loadTables();
     this.#tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
     this.#telemetry.originChanged(true);
+    this.#pool.watch(WATCH_ORIGIN_MS);
     this.#log.info({ tables: [...this.#tables.all()].map((table) => table.label) }, 'ready');
     return url;
   }

@@ -15,7 +15,7 @@ import {
 } from './demo-files.ts';
 import { startGateway, type GatewayProcess } from './gateway-process.ts';
 import { ensureServers, ServersNotInstalled } from './install-servers.ts';
-import { PortNotAllowed, PortTaken } from './ports.ts';
+import { PortNotAllowed, PortTaken, requireFree } from './ports.ts';
 import { printTo, seconds, type OnProgress } from './progress.ts';
 import { ServerMissing } from './server-binaries.ts';
 import { ServerStartFailed, type ServerExit } from './server-process.ts';
@@ -55,6 +55,9 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
 
   note(`ringfill demo: real servers on private ports, everything under ${folder}. Ctrl-C stops it all.`);
   try {
+    const port = options.port ?? 8080;
+    // Needed last and taken most often: better heard of first.
+    await requireFree([{ port, wantedBy: 'the gateway', advice: gatewayPortAdvice }]);
     await ensureServers(onProgress);
     signal.throwIfAborted();
     const stack = await startStack({
@@ -71,7 +74,6 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
     await loadDemoData(stack.mysql, onProgress);
     signal.throwIfAborted();
 
-    const port = options.port ?? 8080;
     writeConfiguration(configFile, demoConfiguration(stack, port));
     const gateway = await startGateway({ folder, port, configFile, portAdvice: gatewayPortAdvice, onProgress, signal });
     toStop.push(async () => await gateway.stop());

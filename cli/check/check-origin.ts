@@ -125,7 +125,6 @@ function refused(group: string, url: string, error: unknown): Finding[] {
   const attempt = `mysql ${to} --user='${user}' --password --execute='SELECT CURRENT_USER()'`;
   const found = messageOf(error);
   if (error instanceof OriginUnavailable && error.code === 'origin-login-refused') {
-    const account = `'${user}'@'%'`;
     return [
       { group, requirement: 'reachable', verdict: 'met', found: 'answered' },
       {
@@ -137,9 +136,12 @@ function refused(group: string, url: string, error: unknown): Finding[] {
         mend: [
           '# see whether the login works by hand, with the password that origin.url names',
           attempt,
-          '-- if the account is missing, or its password another; as an administrator',
-          `CREATE USER IF NOT EXISTS ${account} IDENTIFIED BY '…';`,
-          `ALTER USER ${account} IDENTIFIED BY '…';`,
+          '-- as an administrator: which accounts are there, and for which hosts? The most specific host wins',
+          `SELECT user, host FROM mysql.user WHERE user = '${user}';`,
+          '-- then, for the host that it logs in from',
+          `ALTER USER '${user}'@'that host' IDENTIFIED BY '…';`,
+          '-- or, if there is none',
+          `CREATE USER '${user}'@'the gateway’s host' IDENTIFIED BY '…';`,
         ],
       },
     ];
@@ -156,7 +158,8 @@ function refused(group: string, url: string, error: unknown): Finding[] {
   ];
 }
 
-function adviceOn(code: string | undefined): string {
+/** What an operator does about a MySQL that cannot be reached. */
+export function adviceOn(code: string | undefined): string {
   switch (code ?? '') {
     case 'ECONNREFUSED':
       return 'nothing listens there: start the server, or correct host and port in origin.url; see its bind-address too';

@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { OriginUnavailable, SetupError } from '../../shared/errors/errors.ts';
+import { codeOf, OriginUnavailable, SetupError } from '../../shared/errors/errors.ts';
+import { adviceOn } from '../check/check-origin.ts';
 import { assertLoads, init } from '../init/init.ts';
 
 interface Options {
@@ -48,7 +49,10 @@ which. A URL may do so itself: --mysql 'mysql://user:\${MYSQL_PASSWORD}@host' ke
 /** The server that is away is what an operator has to mend here; there is nothing to wait for. */
 function asSetUp(error: unknown): never {
   if (!(error instanceof OriginUnavailable)) throw error;
-  const mend = 'see that --mysql names the server, the account and its password';
-  const code = error.code === 'origin-login-refused' ? error.code : 'origin-unreachable';
+  const loginRefused = error.code === 'origin-login-refused';
+  const mend = loginRefused
+    ? 'see that --mysql names an account that may log in from here, and its password'
+    : adviceOn(codeOf(error.cause)).replaceAll('origin.url', '--mysql');
+  const code = loginRefused ? error.code : 'origin-unreachable';
   throw new SetupError([{ code, where: '--mysql', message: error.message, mend }], { cause: error });
 }

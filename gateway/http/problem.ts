@@ -39,13 +39,13 @@ export function problem(code: AnswerCode, detail: string, headers: Readonly<Reco
 function publicDetail({ code }: OriginUnavailable): string {
   switch (code) {
     case 'origin-unreachable':
-      return 'The row is not cached and MySQL cannot be reached. Try again soon.';
+      return 'MySQL cannot be reached, and the cache alone cannot answer this request. Try again soon.';
     case 'origin-timeout':
-      return 'The row is not cached and MySQL did not answer in time. Try again soon.';
+      return 'MySQL did not answer in time, and the cache alone cannot answer this request. Try again soon.';
     case 'origin-overloaded':
-      return 'The row is not cached and too many reads wait for MySQL already. Try again soon.';
+      return 'Too many reads wait for MySQL already, and the cache alone cannot answer this request. Try again soon.';
     case 'origin-refused':
     case 'origin-login-refused':
-      return 'The row is not cached and MySQL refused to read it. The operator has to mend this.';
+      return 'MySQL refused to read the row, and the cache alone cannot answer this request. The operator has to mend this.';
   }
 }

@@ -19,7 +19,7 @@ export function parseRowId(key: readonly KeyPart[], rawSegment: string): RowId {
   const rawParts = rawSegment.split(',');
   if (rawParts.length !== key.length) {
     const wanted = key.map((part) => part.column).join(',');
-    throw new RequestRefused('bad-id', `The id has ${rawParts.length} parts, not ${key.length}: ${wanted}.`);
+    throw new RequestRefused('bad-id', `The id has ${rawParts.length} of ${key.length} parts: ${wanted}.`);
   }
   const parts = key.map((part, index) => canonicalSpelling(part, percentDecode(rawParts[index] as string)));
   return { segment: segmentOf(parts), parts };

@@ -32,6 +32,8 @@ export interface TextResult {
 }
 
 const FAILURES_TO_OPEN = 3;
+/** For what is not a row: the schema, and asking whether the server is there. Else slow rows would look like an outage. */
+const SPARE_CONNECTIONS = 1;
 
 /**
  * What every session says first. UTC and an empty SQL mode make the text of a cell independent of the server's settings
@@ -46,14 +48,15 @@ export class OriginPool {
   readonly #breaker: Breaker;
   readonly #setUp = new WeakSet<Connection>();
   #stopped = false;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(options: OriginPoolOptions) {
     this.address = describeOrigin(options.url);
     this.#options = options;
     this.#pool = createPool({
       ...driverOptions(options.url, options.timeoutMs),
-      connectionLimit: options.connections,
-      maxIdle: options.connections,
+      connectionLimit: options.connections + SPARE_CONNECTIONS,
+      maxIdle: options.connections + SPARE_CONNECTIONS,
       // Below the usual wait_timeout of servers and of what stands between.
       idleTimeout: 60_000,
       enableKeepAlive: true,
@@ -95,8 +98,18 @@ export class OriginPool {
     }
   }
 
+  /** Asks now and then, so that a server that went away is known before somebody misses it. */
+  watch(everyMs: number): void {
+    this.#watch = setInterval(() => {
+      // What it finds, the breaker and its log tell.
+      if (this.#breaker.state === 'closed') void this.query('SELECT 1').catch(() => undefined);
+    }, everyMs);
+    this.#watch.unref();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearInterval(this.#watch);
     this.#breaker.stop();
     await this.#pool.end();
   }
