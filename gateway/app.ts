@@ -121,7 +121,7 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   const detail =
     code === 'uri-too-long'
       ? `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.`
-      : 'This is not HTTP.';
+      : 'This cannot be read as HTTP/1.1; characters outside ASCII must be percent-encoded.';
   const { status, headers, body } = problem(code, detail);
   const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
   const lines = fields.map(([name, value]) => `${name}: ${value}`);

@@ -45,6 +45,8 @@ export class Gateway {
   readonly #stopping = new AbortController();
   #tables: ExposedTables | undefined;
   #app: FastifyInstance | undefined;
+  #starting: Promise<string> | undefined;
+  #stopped: Promise<void> | undefined;
 
   constructor({ config, version, log }: GatewayOptions) {
     this.#config = config;
@@ -76,12 +78,29 @@ export class Gateway {
   /**
    * Settles when rows can be read. Listens before that, so that liveness and metrics can be asked meanwhile.
    * @returns the URL that it listens on.
-   * Throws SetupError.
+   * Throws SetupError; and an AbortError if it is stopped meanwhile.
    */
-  async start(): Promise<string> {
-    const { http } = this.#config;
+  start(): Promise<string> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  /**
+   * Readiness falls; then, after `http.drainMs`, the listener closes, requests under way are answered, for at most
+   * `http.stopTimeoutMs`; then go the connections behind it. Whoever asks again waits for the same end.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #start(): Promise<string> {
+    const { http, origin } = this.#config;
+    const { signal } = this.#stopping;
     await Promise.all(this.#shards().map((shard) => shard.start()));
+    signal.throwIfAborted();
     this.#app = await this.#buildApp();
+    signal.throwIfAborted();
     let url: string;
     try {
       url = await this.#app.listen({ host: http.host, port: http.port });
@@ -89,23 +108,36 @@ export class Gateway {
       throw listenFailed(error, http);
     }
     this.#log.info({ url }, 'listening');
-    this.#tables = await this.#loadTables();
-    this.#tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
+    const tables = await this.#loadTables();
+    signal.throwIfAborted();
+    this.#tables = tables;
+    tables.reloadEvery(origin.schemaReloadSeconds);
     this.#telemetry.originChanged(true);
     this.#pool.watch(WATCH_ORIGIN_MS);
-    this.#log.info({ tables: [...this.#tables.all()].map((table) => table.label) }, 'ready');
+    this.#log.info({ tables: [...tables.all()].map((table) => table.label) }, 'ready');
     return url;
   }
 
-  /** Readiness falls, then the listener closes when its requests are answered, then the connections behind it. */
-  async stop(): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
+  async #stop(): Promise<void> {
+    const { drainMs } = this.#config.http;
     this.#stopping.abort();
+    // What is being started is not left behind: it ends at its next step, and its own caller hears of it.
+    await this.#starting?.catch(() => undefined);
+    if (this.#tables !== undefined && drainMs > 0) await sleep(drainMs);
     this.#tables?.stop();
-    await this.#app?.close();
+    await this.#closeListener();
     for (const shard of this.#shards()) shard.stop();
     await this.#pool.stop();
     this.#log.info('stopped');
+  }
+
+  /** A connection that has sent nothing yet, or half a request, counts as busy; it may not hold us up for ever. */
+  async #closeListener(): Promise<void> {
+    const app = this.#app;
+    if (app === undefined) return;
+    const enough = setTimeout(() => app.server.closeAllConnections(), this.#config.http.stopTimeoutMs);
+    await app.close();
+    clearTimeout(enough);
   }
 
   #shards(): Shard[] {
@@ -173,6 +205,8 @@ function layersOf(config: Config, log: Log, telemetry: GatewayTelemetry): Layers
               if (state === 'down') log.warn({ ...fields, reason: why }, 'shard out of use');
               else log.info(fields, 'shard in use');
             },
+            onStillDown: (reason) =>
+              log.warn({ shard: name, ring: ring.name, address, reason }, 'shard still out of use'),
             onAnswer: (command, seconds) => telemetry.shardCommand(command, seconds),
           });
           return [name, shard] as const;

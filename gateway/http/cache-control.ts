@@ -21,8 +21,8 @@ export function termsOf(cacheControl: string | undefined, pragma: string | undef
         terms.onlyIfCached = true;
         break;
       case 'max-age': {
-        const seconds = Number(value?.replace(/^"(.*)"$/, '$1'));
-        if (Number.isInteger(seconds) && seconds >= 0) terms.maxAgeSeconds = seconds;
+        const digits = /^"?([0-9]+)"?$/.exec(value ?? '')?.[1];
+        if (digits !== undefined) terms.maxAgeSeconds = Number(digits);
         break;
       }
       default:

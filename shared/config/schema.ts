@@ -142,6 +142,21 @@ export const ConfigSchema = Type.Object(
           description: 'The address to listen on; loopback unless told otherwise.',
         }),
         port: Type.Integer({ default: 8080, minimum: 0, maximum: 65_535, description: 'TCP port; 0: any free one.' }),
+        drainMs: Type.Integer({
+          default: 0,
+          minimum: 0,
+          maximum: 600_000,
+          description:
+            'When it is told to stop: how long it goes on serving while /-/ready says no. Longer than the interval at ' +
+            'which a load balancer asks. Milliseconds.',
+        }),
+        stopTimeoutMs: Type.Integer({
+          default: 5_000,
+          minimum: 0,
+          maximum: 600_000,
+          description:
+            'Then: how long requests under way may take to end before their connections are closed. Milliseconds.',
+        }),
       },
       { ...closed, default: {}, description: 'Where applications reach the gateway.' },
     ),

@@ -149,8 +149,12 @@ export function withoutLeadingZeros(decimal: string): string {
 /**
  * The SQL literal of a canonical spelling. Made of digits, or of hex, so that there is nothing to escape and no SQL
  * mode can change its meaning (under NO_BACKSLASH_ESCAPES an escaped string was seen to execute).
+ * Throws RequestRefused `bad-id` where the spelling is not canonical.
  */
 export function sqlLiteral(type: KeyPartType, spelling: string): string {
+  // Asked again here: the key may have changed its type since this spelling was found canonical (ALTER TABLE).
+  const wanted = refusal(type, spelling);
+  if (wanted !== undefined) throw new RequestRefused('bad-id', `${JSON.stringify(clip(spelling))} is not ${wanted}.`);
   switch (type.kind) {
     case 'integer':
     case 'decimal':

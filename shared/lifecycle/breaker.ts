@@ -16,6 +16,8 @@ export interface BreakerOptions {
   /** Asks the server whether it is well; rejects if not. Must have a deadline of its own. */
   readonly probe: () => Promise<void>;
   readonly onChange: (state: BreakerState, why: string) => void;
+  /** The server is still not well, perhaps for another reason than at first. */
+  readonly onProbeFailed?: (error: unknown) => void;
   readonly backoff?: Backoff;
   /** Failing again within this after closing counts as the same outage. */
   readonly steadyAfterMs?: number;
@@ -77,8 +79,10 @@ export class Breaker {
   async #probe(): Promise<void> {
     try {
       await this.#options.probe();
-    } catch {
-      if (!this.#stopped) this.#probeLater();
+    } catch (error) {
+      if (this.#stopped) return;
+      this.#options.onProbeFailed?.(error);
+      this.#probeLater();
       return;
     }
     if (this.#stopped) return;

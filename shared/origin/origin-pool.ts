@@ -4,14 +4,7 @@
  *
  * Callers bound how many queries they start (RowReader); the pool itself never queues more than its connections.
  */
-import {
-  type Connection,
-  createConnection,
-  createPool,
-  type FieldPacket,
-  type Pool,
-  type PoolConnection,
-} from 'mysql2/promise';
+import { type Connection, createPool, type FieldPacket, type Pool, type PoolConnection } from 'mysql2/promise';
 import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
 import { Breaker, type BreakerState } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
@@ -37,9 +30,14 @@ const SPARE_CONNECTIONS = 1;
 
 /**
  * What every session says first. UTC and an empty SQL mode make the text of a cell independent of the server's settings
- * (PAD_CHAR_TO_FULL_LENGTH pads, NO_ZERO_DATE refuses to compare with 0000-00-00).
+ * (PAD_CHAR_TO_FULL_LENGTH pads, NO_ZERO_DATE refuses to compare with 0000-00-00). A statement that we have given up is
+ * given up by the server too, so that slow ones do not pile up there: MariaDB reads one of the comments, MySQL the other.
  */
-const SESSION = "SET time_zone = '+00:00', sql_mode = '', autocommit = 1";
+function sessionStatement(timeoutMs: number): string {
+  const mariadb = `/*M!100600 , max_statement_time = ${timeoutMs / 1000} */`;
+  const mysql = `/*!80000 , max_execution_time = ${timeoutMs} */`;
+  return `SET time_zone = '+00:00', sql_mode = '', autocommit = 1 ${mariadb} ${mysql}`;
+}
 
 export class OriginPool {
   readonly address: string;
@@ -48,6 +46,8 @@ export class OriginPool {
   readonly #breaker: Breaker;
   readonly #setUp = new WeakSet<Connection>();
   #stopped = false;
+  /** The last. */
+  #trouble: OriginUnavailable | undefined;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(options: OriginPoolOptions) {
@@ -56,7 +56,8 @@ export class OriginPool {
     this.#pool = createPool({
       ...driverOptions(options.url, options.timeoutMs),
       connectionLimit: options.connections + SPARE_CONNECTIONS,
-      maxIdle: options.connections + SPARE_CONNECTIONS,
+      // Fewer than the limit, or the driver never retires idle ones.
+      maxIdle: options.connections,
       // Below the usual wait_timeout of servers and of what stands between.
       idleTimeout: 60_000,
       enableKeepAlive: true,
@@ -65,6 +66,9 @@ export class OriginPool {
     this.#breaker = new Breaker({
       failuresToOpen: FAILURES_TO_OPEN,
       probe: async () => void (await this.#run('SELECT 1')),
+      onProbeFailed: (error) => {
+        this.#trouble = this.#troubleIn(error) ?? this.#trouble;
+      },
       onChange: options.onChange,
     });
   }
@@ -78,21 +82,20 @@ export class OriginPool {
     // Whoever asks now has lost its client already: the listener closes first.
     if (this.#stopped) throw new OriginUnavailable('origin-unreachable', 'The gateway is stopping.');
     if (this.#breaker.state === 'open') {
-      throw new OriginUnavailable(
-        'origin-unreachable',
-        `MySQL at ${this.address} is out of use until it answers again.`,
-      );
+      const { code = 'origin-unreachable', message = '' } = this.#trouble ?? {};
+      throw new OriginUnavailable(code, `${message} It is out of use until it answers again.`);
     }
     try {
       const result = await this.#run(sql);
       this.#breaker.succeeded();
       return result;
     } catch (error) {
-      const trouble = this.#trouble(error);
+      const trouble = this.#troubleIn(error);
       if (trouble === undefined) {
         this.#breaker.succeeded();
         throw error;
       }
+      this.#trouble = trouble;
       this.#breaker.failed(trouble.message);
       throw trouble;
     }
@@ -111,7 +114,9 @@ export class OriginPool {
     this.#stopped = true;
     clearInterval(this.#watch);
     this.#breaker.stop();
-    await this.#pool.end();
+    // A connection that is still being made fails this, and a hung server never answers it; both end by themselves.
+    const { timeoutMs } = this.#options;
+    await withinDeadline(this.#pool.end(), timeoutMs, () => new Error('late')).catch(() => undefined);
   }
 
   async #run(sql: string): Promise<TextResult> {
@@ -137,7 +142,7 @@ export class OriginPool {
 
   async #queryOn(connection: PoolConnection, sql: string): Promise<[(Buffer | null)[][], FieldPacket[]]> {
     if (!this.#setUp.has(connection.connection)) {
-      await connection.query(SESSION);
+      await connection.query(sessionStatement(this.#options.timeoutMs));
       this.#setUp.add(connection.connection);
     }
     const [rows, fields] = await connection.query({ sql, rowsAsArray: true, typeCast: false } as { sql: string });
@@ -164,9 +169,13 @@ export class OriginPool {
   }
 
   /** The server cannot be used; nothing where it only refused the statement. */
-  #trouble(error: unknown): OriginUnavailable | undefined {
+  #troubleIn(error: unknown): OriginUnavailable | undefined {
     if (error instanceof OriginUnavailable) return error;
     const code = codeOf(error) ?? '';
+    if (GIVEN_UP.has(code)) {
+      const detail = `MySQL at ${this.address} did not answer within ${this.#options.timeoutMs} ms.`;
+      return new OriginUnavailable('origin-timeout', detail, { cause: error });
+    }
     if (LOGIN_REFUSED.has(code)) {
       return new OriginUnavailable('origin-login-refused', `MySQL at ${this.address}: ${messageOf(error)}.`, {
         cause: error,
@@ -180,6 +189,9 @@ export class OriginPool {
     return undefined;
   }
 }
+
+/** By the server, after the session's own limit: MariaDB's word and MySQL's. */
+const GIVEN_UP = new Set(['ER_STATEMENT_TIMEOUT', 'ER_QUERY_TIMEOUT']);
 
 const LOGIN_REFUSED = new Set([
   'ER_ACCESS_DENIED_ERROR',
@@ -214,11 +226,4 @@ export function driverOptions(url: string, timeoutMs: number) {
     // No LOAD DATA LOCAL: a server could ask for any file of ours.
     flags: ['-LOCAL_FILES'],
   };
-}
-
-/** One connection of its own, for commands that look around and leave. */
-export async function connectOnce(url: string, timeoutMs: number): Promise<Connection> {
-  const connection = await createConnection(driverOptions(url, timeoutMs));
-  await connection.query(SESSION);
-  return connection;
 }

@@ -23,6 +23,8 @@ const POINTS_PER_DIGEST = 4;
 
 /** How many keys' owners are remembered. 100,000 keys of 30 characters take about 15 MB. */
 const REMEMBERED_KEYS_MAX = 100_000;
+/** Longer keys are looked up each time: anybody can ask for long ones, and nobody asks for them often. */
+const REMEMBERED_LENGTH_MAX = 256;
 
 const HASH_SPACE = 2 ** 32;
 
@@ -50,6 +52,7 @@ export class Continuum {
   }
 
   owner(key: string): string {
+    if (key.length > REMEMBERED_LENGTH_MAX) return this.ownerAt(placeOf(key));
     const remembered = this.#remembered.get(key);
     if (remembered !== undefined) return remembered;
     const owner = this.ownerAt(placeOf(key));

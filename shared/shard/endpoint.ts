@@ -28,9 +28,12 @@ export type Endpoint = string | SentinelEndpoint;
 const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26379;
 
-/** Throws an Error in an operator's words; it never quotes the URL, which may hold a password. */
-export function redisOptions(endpoint: Endpoint): RedisOptions {
-  if (typeof endpoint !== 'string') return sentinelOptions(endpoint);
+/**
+ * @param attempt how often it has been tried before.
+ * Throws an Error in an operator's words; it never quotes the URL, which may hold a password.
+ */
+export function redisOptions(endpoint: Endpoint, attempt = 0): RedisOptions {
+  if (typeof endpoint !== 'string') return sentinelOptions(endpoint, attempt);
   let url: URL;
   try {
     url = new URL(endpoint);
@@ -65,20 +68,26 @@ export function describeEndpoint(endpoint: Endpoint): string {
   return options.path ?? `${options.host}:${options.port}`;
 }
 
-function sentinelOptions({ sentinel }: SentinelEndpoint): RedisOptions {
+/** Each attempt begins with another Sentinel: the first one may be on the host that has just died. */
+function sentinelOptions({ sentinel }: SentinelEndpoint, attempt: number): RedisOptions {
+  const addresses = sentinel.sentinels.map(sentinelAddress);
+  const first = attempt % addresses.length;
   return {
     name: sentinel.group,
-    sentinels: sentinel.sentinels.map((address) => {
-      const colon = address.lastIndexOf(':');
-      if (colon === -1) return { host: address, port: SENTINEL_PORT };
-      return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
-    }),
+    sentinels: [...addresses.slice(first), ...addresses.slice(0, first)],
     db: sentinel.db ?? 0,
     sentinelRetryStrategy: () => null,
     ...(sentinel.username === undefined ? {} : { username: sentinel.username }),
     ...(sentinel.password === undefined ? {} : { password: sentinel.password }),
     ...(sentinel.sentinelPassword === undefined ? {} : { sentinelPassword: sentinel.sentinelPassword }),
   };
+}
+
+function sentinelAddress(text: string): { host: string; port: number } {
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::([0-9]{1,5}))?$/.exec(text);
+  if (match === null) throw new Error(`${JSON.stringify(text)} is not a Sentinel's host:port`);
+  const [, host = '', port] = match;
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: port === undefined ? SENTINEL_PORT : Number(port) };
 }
 
 function databaseNumber(text: string): number {

@@ -2,8 +2,8 @@
  * One cache server of a ring, as the journeys see it: it answers within its deadline, or it is unavailable.
  *
  * Every method throws ShardUnavailable and nothing else; the caller goes on to the next layer, or to the origin.
- * The connection is made by us, never by ioredis: while the breaker is open there is none, so no command can lie in a
- * hung server's socket and run minutes later when it continues.
+ * The connection is made by us, never by ioredis: while the breaker is open there is none. What was sent before it
+ * opened may still run when a hung server continues; fills are safe by their lease's token, a late lease runs out.
  */
 import { randomBytes } from 'node:crypto';
 import { Redis, type RedisOptions } from 'ioredis';
@@ -29,6 +29,8 @@ export interface ShardOptions {
   /** How many late or failed commands in a row take the shard out; a closed connection does at once. */
   readonly failuresToOpen: number;
   readonly onChange: (shard: Shard, state: ShardState, why: string) => void;
+  /** It is down for another reason than was told before. */
+  readonly onStillDown?: (why: string) => void;
   /** A command was answered. */
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
@@ -64,6 +66,7 @@ export class Shard {
   readonly #reads: ReadBatch;
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
+  #attempts = 0;
   #redis: Redis | undefined;
   #whyDown = 'not connected yet';
   #stopped = false;
@@ -76,6 +79,11 @@ export class Shard {
     this.#breaker = new Breaker({
       failuresToOpen: options.failuresToOpen,
       probe: () => this.#connect(),
+      onProbeFailed: (error) => {
+        const why = messageOf(error);
+        if (why !== this.#whyDown) options.onStillDown?.(why);
+        this.#whyDown = why;
+      },
       onChange: (state, why) => {
         if (state === 'open') this.#disconnect();
         this.#whyDown = why;
@@ -169,7 +177,8 @@ export class Shard {
   async #connect(): Promise<void> {
     const connectTimeoutMs = this.#options.timeoutMs * CONNECT_DEADLINES;
     const options: RedisOptions = {
-      ...redisOptions(this.#options.endpoint),
+      ...redisOptions(this.#options.endpoint, this.#attempts++),
+      sentinelCommandTimeout: this.#options.timeoutMs,
       protocol: 2,
       lazyConnect: true,
       connectionName: 'ringfill',

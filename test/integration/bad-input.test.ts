@@ -118,7 +118,8 @@ const ROW_READ = new RegExp(
 );
 const EXPOSED = new Set(Object.keys(tables).map((name) => `\`${name.replace('.', '`.`')}\``));
 const OTHERS = new Set([
-  "SET time_zone = '+00:00', sql_mode = '', autocommit = 1",
+  "SET time_zone = '+00:00', sql_mode = '', autocommit = 1 " +
+    '/*M!100600 , max_statement_time = 2 */ /*!80000 , max_execution_time = 2000 */',
   'SELECT 1',
   'SET GLOBAL general_log = OFF',
 ]);

@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Redis } from 'ioredis';
@@ -145,15 +147,22 @@ test('a Unix socket', async () => {
   await assertStoredThenHit(await overOneShard(`unix://${socket}`));
 });
 
-test('a Sentinel group: the gateway finds the primary, and the new one after a failover', async () => {
+test('a Sentinel group: the gateway finds the primary though the first Sentinel hangs, and the new one after a failover', async () => {
   const [first, second] = [await startRedis({ folder, name: 's1' }), await startRedis({ folder, name: 's2' })];
   after(() => Promise.all([first.stop(), second.stop()]));
   const admin = new Redis(second.port);
   after(() => admin.disconnect());
   await admin.replicaof('127.0.0.1', first.port);
   const { port, client: sentinel } = await startSentinel(folder, first.port);
+  // The one listed first hangs: it takes connections and says nothing.
+  const hung = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(hung, 'listening');
+  after(() => hung.close());
+  const { port: silent } = hung.address() as AddressInfo;
 
-  const gateway = await overOneShard({ sentinel: { group: 'g', sentinels: [`127.0.0.1:${port}`] } });
+  const gateway = await overOneShard({
+    sentinel: { group: 'g', sentinels: [`127.0.0.1:${silent}`, `127.0.0.1:${port}`] },
+  });
   await assertStoredThenHit(gateway);
   // The replica is known and in step before it has to take over.
   const giveUpAt = performance.now() + 30_000;

@@ -83,6 +83,16 @@ test('the shares of the hash space add up to 1 and match where keys fall', () =>
   for (const [shard, share] of shares) assert.ok(Math.abs((owned.get(shard) ?? 0) / KEYS - share) < 0.002, shard);
 });
 
+test('a key of any length has one owner, and long ones are not kept in memory', () => {
+  const ring = new Continuum(['r1', 'r2', 'r3'], 'balanced');
+  const before = process.memoryUsage().rss;
+  for (let id = 0; id < 5_000; id += 1) {
+    const key = String(id).padStart(60_000, 'x');
+    assert.equal(ring.owner(key), ring.ownerAt(placeOf(key)));
+  }
+  assert.ok(process.memoryUsage().rss - before < 150 * 1024 * 1024);
+});
+
 test('keys that are names of Object’s own members are keys like any other', () => {
   const ring = new Continuum(['r1', 'r2'], 'balanced');
   for (const key of ['__proto__', 'constructor', 'toString', '']) assert.match(ring.owner(key), /^r[12]$/);
