@@ -37,7 +37,7 @@ function only(text: string, env: NodeJS.ProcessEnv = {}): Problem {
 
 test('what is not said has its default', () => {
   const config = parseConfig(VALID, 'ringfill.yml', {});
-  assert.deepEqual(config.http, { host: '127.0.0.1', port: 8080 });
+  assert.deepEqual(config.http, { host: '127.0.0.1', port: 8080, drainMs: 0, stopTimeoutMs: 5_000 });
   assert.equal(config.origin.timeoutMs, 2_000);
   assert.equal(config.shards.timeoutMs, 250);
   assert.equal(config.keyPrefix, '');
