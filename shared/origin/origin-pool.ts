@@ -54,7 +54,12 @@ export class OriginPool {
     this.address = describeOrigin(options.url);
     this.#options = options;
     this.#pool = createPool({
-      ...driverOptions(options.url, options.timeoutMs),
+      ...mysqlOptions(options.url),
+      charset: 'utf8mb4',
+      connectTimeout: options.timeoutMs,
+      multipleStatements: false,
+      // No LOAD DATA LOCAL: a server could ask for any file of ours.
+      flags: ['-LOCAL_FILES'],
       connectionLimit: options.connections + SPARE_CONNECTIONS,
       // Fewer than the limit, or the driver never retires idle ones.
       maxIdle: options.connections,
@@ -215,15 +220,3 @@ const UNREACHABLE = new Set([
   'ER_CON_COUNT_ERROR',
   'ER_OPTION_PREVENTS_STATEMENT',
 ]);
-
-/** What every connection of ours has in common, pooled or not. */
-export function driverOptions(url: string, timeoutMs: number) {
-  return {
-    ...mysqlOptions(url),
-    charset: 'utf8mb4',
-    connectTimeout: timeoutMs,
-    multipleStatements: false,
-    // No LOAD DATA LOCAL: a server could ask for any file of ours.
-    flags: ['-LOCAL_FILES'],
-  };
-}

@@ -157,13 +157,14 @@ export class RowReader {
     } catch (error) {
       if (!(error instanceof CellMismatch) && codeOf(error) !== 'ER_BAD_FIELD_ERROR') throw error;
       await this.#options.reload(table);
-      const reparsed = ids.map((id) => parseRowId(table.schema.key, id.segment));
-      return this.#readBatch(table, reparsed);
+      return this.#readBatch(table, ids);
     }
   }
 
-  async #readBatch(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+  async #readBatch(table: ExposedTable, asked: readonly RowId[]): Promise<Map<string, OriginRow>> {
     const { schema } = table;
+    // The key may be another one than when these were asked for: other columns, other types (ALTER TABLE).
+    const ids = asked.map((id) => parseRowId(schema.key, id.segment));
     const { rows } = await this.#query(
       table,
       ids,

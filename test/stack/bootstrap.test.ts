@@ -1,51 +1,18 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { spawnTalking } from './talking-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const bootstrap = path.join(import.meta.dirname, '..', '..', 'stack', 'bootstrap.mjs');
 const fixture = path.join(import.meta.dirname, 'fixtures', 'say-signal-and-exit.ts');
 
-interface Run {
-  readonly child: ChildProcess;
-  readonly ended: Promise<unknown[]>;
-  /** Resolves when the output so far contains the words. */
-  says(words: string): Promise<void>;
-  output(): string;
-}
-
-function run(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Run {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  const ended = once(child, 'close');
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      output += chunk;
-      child.emit('said');
-    });
-  }
-  return {
-    child,
-    ended,
-    output: () => output,
-    async says(words) {
-      while (!output.includes(words)) {
-        const said = await Promise.race([once(child, 'said'), ended.then(() => undefined)]);
-        if (said === undefined && !output.includes(words))
-          throw new Error(`ended without saying "${words}":\n${output}`);
-      }
-    },
-  };
-}
-
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${signal} is passed on, and the exit code comes back`, async (t) => {
-    const started = run(t, [bootstrap, fixture, 'one', 'two']);
+    const started = spawnTalking(t, [bootstrap, fixture, 'one', 'two']);
     await started.says('started one two');
     started.child.kill(signal);
     assert.deepEqual(await started.ended, [7, null]);
@@ -78,16 +45,16 @@ async function bareClone(t: TestContext): Promise<{ root: string; env: NodeJS.Pr
 test('two runs at once on a bare clone install the dependencies once; a third one finds them', async (t) => {
   const { root, env } = await bareClone(t);
   const args = [path.join(root, 'stack', 'bootstrap.mjs'), 'hello.ts'];
-  const first = run(t, args, env);
+  const first = spawnTalking(t, args, { env });
   await first.says('installing the dependencies once (npm ci)');
-  const second = run(t, args, env);
+  const second = spawnTalking(t, args, { env });
   await second.says(`waiting for process ${String(first.child.pid)}`);
   await writeFile(path.join(root, 'go'), '');
   assert.deepEqual(await first.ended, [0, null]);
   assert.deepEqual(await second.ended, [0, null]);
   assert.match(second.output(), /hello$/);
 
-  const third = run(t, args, env);
+  const third = spawnTalking(t, args, { env });
   assert.deepEqual(await third.ended, [0, null]);
   assert.equal(third.output(), 'hello');
   const npmRuns = (await readFile(path.join(root, 'npm-runs'), 'utf8')).trim().split('\n');
@@ -98,12 +65,12 @@ test('two runs at once on a bare clone install the dependencies once; a third on
 test('the lock of a run that was killed while installing is taken over', async (t) => {
   const { root, env } = await bareClone(t);
   const args = [path.join(root, 'stack', 'bootstrap.mjs'), 'hello.ts'];
-  const first = run(t, args, env);
+  const first = spawnTalking(t, args, { env });
   await first.says('installing');
   first.child.kill('SIGKILL');
   await once(first.child, 'exit');
   await writeFile(path.join(root, 'go'), '');
-  const second = run(t, args, env);
+  const second = spawnTalking(t, args, { env });
   assert.deepEqual(await second.ended, [0, null]);
   assert.match(second.output(), /hello$/);
   assert.equal(existsSync(path.join(root, '.ringfill', 'npm-ci.lock')), false);

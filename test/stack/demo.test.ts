@@ -1,49 +1,17 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { isAlive, leftIn } from './processes.ts';
+import { spawnTalking, type TalkingProcess } from './talking-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const root = path.join(import.meta.dirname, '..', '..');
 
-interface Demo {
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown[]>;
-  output(): string;
-  /** Resolves once the output contains the words; rejects when the demo ends without. */
-  says(words: string): Promise<void>;
-}
-
-function demoIn(folder: string, args: readonly string[], t: TestContext): Demo {
-  const child = spawn(process.execPath, [path.join(root, 'cli', 'main.ts'), 'demo', ...args], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  const exited = once(child, 'close');
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      output += chunk;
-      child.emit('said');
-    });
-  }
-  return {
-    child,
-    exited,
-    output: () => output,
-    async says(words) {
-      while (!output.includes(words)) {
-        const said = await Promise.race([once(child, 'said'), exited.then(() => undefined)]);
-        if (said === undefined && !output.includes(words)) throw new Error(`ended without "${words}":\n${output}`);
-      }
-    },
-  };
+function demoIn(folder: string, args: readonly string[], t: TestContext): TalkingProcess {
+  return spawnTalking(t, [path.join(root, 'cli', 'main.ts'), 'demo', ...args], { cwd: folder });
 }
 
 interface StackDescription {
@@ -75,7 +43,7 @@ test('the demo serves rows, describes its stack, stops everything when asked, an
   assert.ok(pids.every(isAlive));
 
   first.child.kill('SIGINT');
-  assert.deepEqual(await first.exited, [0, null]);
+  assert.deepEqual(await first.ended, [0, null]);
   assert.deepEqual(pids.filter(isAlive), []);
   assert.deepEqual(await leftIn(path.join(folder, '.ringfill')), []);
   assert.equal(existsSync(path.join(folder, '.ringfill', 'stack.json')), false);
@@ -85,7 +53,7 @@ test('the demo serves rows, describes its stack, stops everything when asked, an
   assert.match(second.output(), /demo data {2}found/);
   const { gateway } = await describedIn(folder);
   process.kill(gateway.pid, 'SIGKILL');
-  assert.deepEqual(await second.exited, [1, null], 'without its gateway the demo is over');
+  assert.deepEqual(await second.ended, [1, null], 'without its gateway the demo is over');
   assert.match(second.output(), /The gateway has ended \(SIGKILL\)\. The last lines of its log/);
   assert.deepEqual(await leftIn(path.join(folder, '.ringfill')), []);
 });
