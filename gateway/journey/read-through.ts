@@ -11,20 +11,14 @@
  * Throws OriginUnavailable, and RequestRefused `not-cached`. A shard's trouble never leaves this file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  ageSeconds,
-  decodeEntry,
-  encodeEntry,
-  type Entry,
-  freshSeconds,
-  VERSION_ZERO,
-} from '../../shared/entry/entry.ts';
+import { ageSeconds, decodeEntry, type Entry, freshSeconds, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import { absenceIsCacheable } from '../../shared/key/key-part.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { OriginRow } from '../../shared/origin/row-reader.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
+import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { FillOutcome, LeaseOutcome, LeaseOver, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
 import type { Answer, ForwardReason, Found, Place, Unstored } from './answer.ts';
 import type { Flights } from './flights.ts';
@@ -34,9 +28,9 @@ import type { RowRequest } from './row-request.ts';
 export interface ShardPort {
   readonly name: string;
   readonly state: ShardState;
-  read(cacheKey: string): Promise<Buffer | null>;
+  read(cacheKey: string): Promise<ShardRead>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;
-  fill(cacheKey: string, token: string, entry: Buffer, ttlMs: number): Promise<FillOutcome>;
+  fill(cacheKey: string, token: string, entry: Entry, ttlMs: number, followedAs?: string): Promise<FillOutcome>;
   release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
 }
 
@@ -89,7 +83,7 @@ interface Errand {
 
 async function throughShard(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Promise<Answer> {
   const { table, terms } = request;
-  const stored = await candidate.shard.read(request.cacheKey);
+  const { stored } = await candidate.shard.read(request.cacheKey);
   const entry = stored === null ? undefined : usable(stored, table);
   const now = ports.now();
 
@@ -136,6 +130,7 @@ async function fillUnderLease(ports: Ports, errand: Errand, readBegins: () => vo
       return unstored(errand, await ports.origin.read(table, id), 'lease-busy');
     }
     case 'busy':
+    case 'off':
       readBegins();
       return unstored(errand, await ports.origin.read(table, id), 'lease-busy');
     case 'lease':
@@ -247,7 +242,7 @@ async function fill({ request, candidate }: Errand, token: string, entry: Entry)
   const graceSeconds = entry.kind === 'row' ? request.table.settings.graceSeconds : 0;
   const keptMs = (entry.ttlSeconds + graceSeconds) * 1000;
   try {
-    return await candidate.shard.fill(request.cacheKey, token, encodeEntry(entry), keptMs);
+    return await candidate.shard.fill(request.cacheKey, token, entry, keptMs);
   } catch (error) {
     if (error instanceof ShardUnavailable) return 'refused';
     throw error;

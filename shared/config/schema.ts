@@ -104,6 +104,25 @@ const TableSettings = {
     minimum: 0,
     maximum: 10_000,
   }),
+  follow: Type.Boolean({
+    description:
+      'Whether the sync worker follows the table’s changes. Without sync, and without this, rows live by their TTL.',
+    default: true,
+  }),
+  strategy: Type.Union([Type.Literal('overwrite'), Type.Literal('invalidate'), Type.Literal('refresh')], {
+    description:
+      'What a change does to a cached row: overwrite it with the new one, invalidate it, or refresh it by reading it from MySQL.',
+    default: 'overwrite',
+  }),
+  onSyncLost: Type.Union([Type.Literal('serve'), Type.Literal('origin'), Type.Literal('unavailable')], {
+    description:
+      'While no shard has heard of the changes lately: serve what is there, by ttlSeconds; ask the origin; or answer 503.',
+    default: 'serve',
+  }),
+  followedTtlSeconds: seconds(
+    'How long a row is kept while its changes are followed: a backstop for changes that never reach the binlog.',
+    86_400,
+  ),
 };
 
 /** The same for one table, none required; without defaults, or they would hide those under `defaults`. */
@@ -237,6 +256,82 @@ export const ConfigSchema = Type.Object(
       minProperties: 1,
       description: 'The exposed tables, as db.table. Nothing else can be read.',
     }),
+    sync: Type.Optional(
+      Type.Object(
+        {
+          name: Type.String({
+            default: 'ringfill',
+            pattern: '^[A-Za-z0-9._-]{1,64}$',
+            description:
+              'Of this installation: in the names of its queues and of its lock. Two installations on one broker or one ' +
+              'MySQL need two names.',
+          }),
+          broker: Type.Object(
+            {
+              url: Type.String({
+                pattern: '^amqps?://',
+                description: 'amqp://user:password@host:port/vhost of RabbitMQ; amqps:// for TLS.',
+              }),
+              queueType: Type.Union([Type.Literal('quorum'), Type.Literal('classic')], {
+                default: 'quorum',
+                description: 'quorum: replicated where the broker has several nodes; classic: on one node.',
+              }),
+              backlogMebibytesMax: Type.Integer({
+                default: 1_024,
+                minimum: 1,
+                maximum: 1_048_576,
+                description:
+                  'The most that a shard’s queue may hold while the shard is away. Past it the oldest changes are dropped, ' +
+                  'and what the shard holds counts as absent when it returns. MiB.',
+              }),
+            },
+            { ...closed, description: 'The RabbitMQ between capture and the shards.' },
+          ),
+          stateFolder: Type.String({
+            default: '.ringfill-state',
+            minLength: 1,
+            description:
+              'Where the sync worker keeps its checkpoint, and spills transactions that are too large for memory.',
+          }),
+          originUrl: Type.Optional(
+            Type.String({
+              pattern: '^mysql://',
+              description: 'Another account for following the binlog, as in origin.url; default: origin.url.',
+            }),
+          ),
+          serverId: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 4_294_967_295,
+              description:
+                'By which MySQL knows this replica; two readers with one id evict each other. Default: made of name.',
+            }),
+          ),
+          heartbeatMs: Type.Integer({
+            default: 500,
+            minimum: 50,
+            maximum: 10_000,
+            description: 'How often every shard is told up to when it knows all changes. Milliseconds.',
+          }),
+          stalenessBoundMs: Type.Integer({
+            default: 2_000,
+            minimum: 200,
+            maximum: 600_000,
+            description:
+              'A shard that has not heard of the changes for longer is not believed. An answer is never older than this, one ' +
+              'heartbeat and the difference between clocks. Milliseconds.',
+          }),
+          port: Type.Integer({
+            default: 8081,
+            minimum: 0,
+            maximum: 65_535,
+            description:
+              'Where the sync worker answers /-/live, /-/ready and /-/metrics, on http.host; 0: any free one.',
+          }),
+        },
+        { ...closed, description: 'Following the binlog. Without it rows are as old as their TTL allows.' },
+      ),
+    ),
     log: Type.Object(
       {
         level: Type.Union(
@@ -253,3 +348,4 @@ export const ConfigSchema = Type.Object(
 export type Config = Static<typeof ConfigSchema>;
 export type TableConfig = Config['tables'][string];
 export type RingConfig = Config['rings'][number];
+export type SyncConfig = NonNullable<Config['sync']>;

@@ -17,6 +17,11 @@ export function leaseKey(entryKey: string): string {
   return `${entryKey}:lease`;
 }
 
+/** The key of a shard's stamp. */
+export function stampKey(keyPrefix: string): string {
+  return `${keyPrefix}ringfill:stamp`;
+}
+
 export interface KeySpace {
   /** `db.table`, for the message. */
   readonly name: string;

@@ -4,6 +4,7 @@
 import type { Config } from '../config/schema.ts';
 import type { RowId } from '../key/row-id.ts';
 import { tableKeyPrefix } from '../key/cache-key.ts';
+import { followedName } from '../stamp/followed.ts';
 import { parseTableName, type TableName } from './table-name.ts';
 import type { TableSchema } from './table-schema.ts';
 
@@ -15,6 +16,11 @@ export interface TableSettings {
   readonly ttlJitterPercent: number;
   readonly rowBytesMax: number;
   readonly leaseWaitMs: number;
+  /** Whether the table's changes are followed: sync is configured, and the table takes part. */
+  readonly follow: boolean;
+  readonly strategy: 'overwrite' | 'invalidate' | 'refresh';
+  readonly onSyncLost: 'serve' | 'origin' | 'unavailable';
+  readonly followedTtlSeconds: number;
 }
 
 /** Of the TTL: rows that are read often are read again before they expire, so nobody waits for them. */
@@ -41,6 +47,11 @@ export class ExposedTable {
     return this.#schema;
   }
 
+  /** What the stamps call it: its name with its key columns. */
+  get followedName(): string {
+    return followedName(this.label, this.#schema);
+  }
+
   /** The server's table has changed; from now on this is what is read and what entries must be shaped like. */
   adopt(schema: TableSchema): void {
     this.#schema = schema;
@@ -64,5 +75,9 @@ function settingsOf(label: string, config: Config): TableSettings {
     ttlJitterPercent: own.ttlJitterPercent ?? config.defaults.ttlJitterPercent,
     rowBytesMax: own.rowBytesMax ?? config.defaults.rowBytesMax,
     leaseWaitMs: own.leaseWaitMs ?? config.defaults.leaseWaitMs,
+    follow: config.sync !== undefined && (own.follow ?? config.defaults.follow),
+    strategy: own.strategy ?? config.defaults.strategy,
+    onSyncLost: own.onSyncLost ?? config.defaults.onSyncLost,
+    followedTtlSeconds: own.followedTtlSeconds ?? config.defaults.followedTtlSeconds,
   };
 }

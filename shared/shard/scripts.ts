@@ -14,7 +14,7 @@ declare module 'ioredis' {
       nowMs: number,
       leaseTtlMs: number,
       over: 'nothing' | 'entry' | 'lease',
-    ): Result<[Buffer, Buffer?], Context>;
+    ): Result<Buffer[], Context>;
     fillUnsynced(
       entryKey: string,
       leaseKey: string,
@@ -22,6 +22,31 @@ declare module 'ioredis' {
       entry: Bytes,
       ttlMs: number,
     ): Result<'lost' | 'stored', Context>;
+    leaseBuffer(
+      stampKey: string,
+      entryKey: string,
+      leaseKey: string,
+      token: string,
+      followed: string,
+      ring: string,
+      shape: string,
+      nowMs: number,
+      leaseTtlMs: number,
+      over: 'nothing' | 'entry' | 'lease',
+    ): Result<Buffer[], Context>;
+    fill(
+      stampKey: string,
+      entryKey: string,
+      leaseKey: string,
+      token: string,
+      followed: string,
+      ring: string,
+      version: string,
+      entry: Bytes,
+      ttlMs: number,
+    ): Result<'lost' | 'off' | 'early' | 'older' | 'stored', Context>;
+    /** The number of keys, the keys, and the arguments. */
+    applyBatch(...args: (number | Bytes)[]): Result<['applied' | 'fenced' | 'gap', ...string[]], Context>;
     releaseLease(entryKey: string, leaseKey: string, token: string, drop: '0' | '1'): Result<'released', Context>;
   }
 }
@@ -31,6 +56,10 @@ function source(file: string): string {
 }
 
 const SCRIPTS = {
+  lease: { numberOfKeys: 3, lua: source('stamp.lua') + source('lease.lua') },
+  fill: { numberOfKeys: 3, lua: source('stamp.lua') + source('fill.lua') },
+  // At maxmemory a plain write fails, and a change that is not applied is a stale row.
+  applyBatch: { lua: `#!lua flags=allow-oom\n${source('stamp.lua')}${source('apply.lua')}` },
   leaseUnsynced: { numberOfKeys: 2, lua: source('lease-unsynced.lua') },
   fillUnsynced: { numberOfKeys: 2, lua: source('fill-unsynced.lua') },
   releaseLease: { numberOfKeys: 2, lua: source('release-lease.lua') },

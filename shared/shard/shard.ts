@@ -11,19 +11,25 @@ import { ShardUnavailable, messageOf } from '../errors/errors.ts';
 import { leaseKey } from '../key/cache-key.ts';
 import { Breaker } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
+import type { DecodedBatch } from '../change/change-batch.ts';
+import { type Entry, encodeEntry } from '../entry/entry.ts';
+import type { Stamp } from '../stamp/stamp.ts';
+import { StampReader } from '../stamp/stamp-reader.ts';
 import { type Endpoint, redisOptions } from './endpoint.ts';
-import { ReadBatch } from './read-batch.ts';
+import { type Fetched, ReadBatch, type ShardRead } from './read-batch.ts';
 import { defineScripts } from './scripts.ts';
 
 export type ShardState = 'ok' | 'down';
 
 /** `read` is the one multi-key read of a tick. */
-export type ShardCommand = 'read' | 'lease' | 'fill' | 'release';
+export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply';
 
 export interface ShardOptions {
   readonly name: string;
   readonly ring: string;
   readonly endpoint: Endpoint;
+  /** Where changes are followed: the key of the shard's stamp, and the hash of the ring that it belongs to. */
+  readonly followed?: { readonly stampKey: string; readonly ringHash: string } | undefined;
   /** The longest that one command may take. */
   readonly timeoutMs: number;
   /** How many late or failed commands in a row take the shard out; a closed connection does at once. */
@@ -42,6 +48,8 @@ export interface ShardOptions {
 export type LeaseOver = 'nothing' | 'entry' | 'lease';
 
 export interface LeaseRequest {
+  /** The table's name in the stamp; nothing for a table that is not followed. */
+  readonly followedAs?: string | undefined;
   readonly shape: string;
   /** Longer than the longest origin read. */
   readonly leaseTtlMs: number;
@@ -49,11 +57,33 @@ export interface LeaseRequest {
 }
 
 export type LeaseOutcome =
-  | { readonly kind: 'lease'; readonly token: string }
+  | { readonly kind: 'lease'; readonly token: string; readonly base: LeaseBase | undefined }
   | { readonly kind: 'busy' }
-  | { readonly kind: 'entry'; readonly stored: Buffer };
+  | { readonly kind: 'entry'; readonly stored: Buffer }
+  /** The shard has no stamp, or does not follow the table or the ring. */
+  | { readonly kind: 'off' };
 
-export type FillOutcome = 'stored' | 'lost';
+/** The shard's stamp at the time of the lease: what a read must be known to include. */
+export interface LeaseBase {
+  /** S0. */
+  readonly to: string;
+  readonly origin: string;
+  readonly gtid: string;
+}
+
+/**
+ * - `lost`: the lease is gone. - `off`: table or ring are not followed any more.
+ * - `early`: the read is not known to include all that was applied before it. - `older`: what is there is newer.
+ */
+export type FillOutcome = 'stored' | 'lost' | 'off' | 'early' | 'older';
+
+export type ApplyOutcome =
+  /** `readBack`: entries that were removed and want to be read again. */
+  | { readonly kind: 'applied'; readonly to: string; readonly readBack: readonly string[] }
+  /** The message is of a plan that was replaced. */
+  | { readonly kind: 'fenced' }
+  /** What lies between the stamp's `to` and the message's `from` never came. */
+  | { readonly kind: 'gap'; readonly to: string };
 
 /** Establishing a connection takes several round trips; it may take this many command deadlines. */
 const CONNECT_DEADLINES = 4;
@@ -64,6 +94,7 @@ export class Shard {
   readonly #options: ShardOptions;
   readonly #breaker: Breaker;
   readonly #reads: ReadBatch;
+  readonly #stamps = new StampReader();
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
   #attempts = 0;
@@ -75,7 +106,7 @@ export class Shard {
     this.name = options.name;
     this.ring = options.ring;
     this.#options = options;
-    this.#reads = new ReadBatch((keys) => this.#command('read', (redis) => redis.mgetBuffer(keys)));
+    this.#reads = new ReadBatch((keys) => this.#fetch(keys));
     this.#breaker = new Breaker({
       failuresToOpen: options.failuresToOpen,
       probe: () => this.#connect(),
@@ -106,8 +137,8 @@ export class Shard {
     }
   }
 
-  /** Joins the one multi-key read of this tick. */
-  async read(entryKey: string): Promise<Buffer | null> {
+  /** Joins the one multi-key read of this tick. The stamp comes with the entries. */
+  async read(entryKey: string): Promise<ShardRead> {
     if (this.#redis === undefined) throw this.#unavailable();
     return this.#reads.read(entryKey);
   }
@@ -115,30 +146,91 @@ export class Shard {
   async lease(entryKey: string, request: LeaseRequest): Promise<LeaseOutcome> {
     this.#leases += 1;
     const token = `${this.#tokenPrefix}${this.#leases}`;
-    const [outcome, stored] = await this.#command('lease', (redis) =>
-      redis.leaseUnsyncedBuffer(
-        entryKey,
-        leaseKey(entryKey),
-        token,
-        request.shape,
-        Date.now(),
-        request.leaseTtlMs,
-        request.over,
-      ),
+    const { followedAs, shape, leaseTtlMs, over } = request;
+    const { followed } = this.#options;
+    const [outcome, ...rest] = await this.#command('lease', (redis) =>
+      followedAs === undefined || followed === undefined
+        ? redis.leaseUnsyncedBuffer(entryKey, leaseKey(entryKey), token, shape, Date.now(), leaseTtlMs, over)
+        : redis.leaseBuffer(
+            followed.stampKey,
+            entryKey,
+            leaseKey(entryKey),
+            token,
+            followedAs,
+            followed.ringHash,
+            shape,
+            Date.now(),
+            leaseTtlMs,
+            over,
+          ),
     );
-    switch (outcome.toString('latin1')) {
+    switch (outcome?.toString('latin1')) {
       case 'entry':
-        return { kind: 'entry', stored: stored as Buffer };
+        return { kind: 'entry', stored: rest[0] as Buffer };
       case 'busy':
         return { kind: 'busy' };
-      default:
-        return { kind: 'lease', token };
+      case 'off':
+        return { kind: 'off' };
+      default: {
+        const [to, origin, gtid] = rest.map((text) => text.toString('utf8'));
+        const base = to === undefined ? undefined : { to, origin: origin ?? '', gtid: gtid ?? '' };
+        return { kind: 'lease', token, base };
+      }
     }
   }
 
-  /** @param ttlMs until Redis forgets the entry: its TTL and the grace after it. */
-  fill(entryKey: string, token: string, entry: Buffer, ttlMs: number): Promise<FillOutcome> {
-    return this.#command('fill', (redis) => redis.fillUnsynced(entryKey, leaseKey(entryKey), token, entry, ttlMs));
+  /**
+   * What was read under the lease.
+   * @param followedAs as in the lease's request.
+   * @param ttlMs until Redis forgets the entry: its TTL and the grace after it.
+   */
+  fill(entryKey: string, token: string, entry: Entry, ttlMs: number, followedAs?: string): Promise<FillOutcome> {
+    const { followed } = this.#options;
+    const stored = encodeEntry(entry);
+    return this.#command('fill', (redis) =>
+      followedAs === undefined || followed === undefined
+        ? redis.fillUnsynced(entryKey, leaseKey(entryKey), token, stored, ttlMs)
+        : redis.fill(
+            followed.stampKey,
+            entryKey,
+            leaseKey(entryKey),
+            token,
+            followedAs,
+            followed.ringHash,
+            entry.version,
+            stored,
+            ttlMs,
+          ),
+    );
+  }
+
+  /** One message, whole. `force`: go on over a gap; what the shard holds then counts as absent. */
+  async apply({ head, changeTables, changes }: DecodedBatch, force: boolean): Promise<ApplyOutcome> {
+    const { followed } = this.#options;
+    if (followed === undefined) throw new Error(`shard ${this.name} is not followed`);
+    const [outcome, ...rest] = await this.#command('apply', (redis) =>
+      redis.applyBatch(
+        1 + changes.length,
+        followed.stampKey,
+        ...changes.map(({ key }) => key),
+        JSON.stringify({ ...head, changeTables }),
+        force ? '1' : '0',
+        ...changes.flatMap((change) => [change.head, change.body]),
+      ),
+    );
+    switch (outcome) {
+      case 'applied':
+        return { kind: 'applied', to: rest[0] as string, readBack: rest.slice(1) };
+      case 'fenced':
+        return { kind: 'fenced' };
+      case 'gap':
+        return { kind: 'gap', to: rest[0] as string };
+    }
+  }
+
+  /** The shard's stamp alone; nothing where it has none. */
+  async stamp(): Promise<Stamp | undefined> {
+    return (await this.#fetch([])).seen?.stamp;
   }
 
   /** Gives a lease back unfilled. `drop`: the origin was read, and the entry is not what it says any more. */
@@ -151,6 +243,17 @@ export class Shard {
     this.#stopped = true;
     this.#breaker.stop();
     this.#disconnect();
+  }
+
+  async #fetch(keys: readonly string[]): Promise<Fetched> {
+    const { followed } = this.#options;
+    if (followed === undefined) {
+      return { stored: await this.#command('read', (redis) => redis.mgetBuffer([...keys])), seen: undefined };
+    }
+    const [stamp = null, ...stored] = await this.#command('read', (redis) =>
+      redis.mgetBuffer([followed.stampKey, ...keys]),
+    );
+    return { stored, seen: this.#stamps.read(stamp) };
   }
 
   #unavailable(): ShardUnavailable {

@@ -1,7 +1,7 @@
 /** Leases and fills on a real Redis: who may store what was read. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { decodeEntry, encodeEntry, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import { decodeEntry, type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { type LeaseOver, Shard } from '../../shared/shard/shard.ts';
 import { testStack } from '../support/stack.ts';
 
@@ -27,16 +27,15 @@ const [ours, theirs] = await Promise.all(
 assert.ok(ours !== undefined && theirs !== undefined);
 
 const ask = (over: LeaseOver, leaseTtlMs = 10_000) => ({ shape: SHAPE, leaseTtlMs, over });
-const row = (text: string, readAtMs = Date.now(), ttlSeconds = 60) =>
-  encodeEntry({
-    kind: 'row',
-    exactness: 'inexact',
-    version: VERSION_ZERO,
-    shape: SHAPE,
-    readAtMs,
-    ttlSeconds,
-    body: Buffer.from(text),
-  });
+const row = (text: string, readAtMs = Date.now(), ttlSeconds = 60): Entry => ({
+  kind: 'row',
+  exactness: 'inexact',
+  version: VERSION_ZERO,
+  shape: SHAPE,
+  readAtMs,
+  ttlSeconds,
+  body: Buffer.from(text),
+});
 let keys = 0;
 const newKey = () => `lease-test-${process.pid}:${(keys += 1)}`;
 
@@ -47,7 +46,7 @@ async function tokenOf(shard: Shard, key: string, over: LeaseOver, leaseTtlMs?: 
 }
 
 async function bodyAt(shard: Shard, key: string): Promise<string | undefined> {
-  const stored = await shard.read(key);
+  const { stored } = await shard.read(key);
   return stored === null ? undefined : decodeEntry(stored)?.body.toString();
 }
 

@@ -16,6 +16,7 @@ export interface TestStack {
     readonly socket: string;
     readonly flavour: 'mariadb' | 'mysql';
   };
+  readonly rabbitmq: { readonly url: string };
   readonly redis: readonly { readonly shard: string; readonly ring: 'primary' | 'fallback'; readonly port: number }[];
 }
 
@@ -32,8 +33,6 @@ export async function startTestStack(folder: string): Promise<StartedStack> {
     folder,
     ports: 'free',
     redis: { primary: 3, fallback: 2 },
-    // Nothing in the tests speaks to the broker yet.
-    rabbitmq: false,
   });
   try {
     await loadDemoData(stack.mysql);
@@ -45,6 +44,7 @@ export async function startTestStack(folder: string): Promise<StartedStack> {
   return {
     whereabouts: {
       mysql: { host, port, socket, flavour },
+      rabbitmq: { url: stack.rabbitmq?.url ?? '' },
       redis: stack.shards.map(({ name, ring, server }) => ({ shard: name, ring, port: server.port })),
     },
     stop: () => stack.stop(),

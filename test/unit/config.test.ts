@@ -49,6 +49,10 @@ test('what is not said has its default', () => {
     ttlJitterPercent: 10,
     rowBytesMax: 1_048_576,
     leaseWaitMs: 500,
+    follow: true,
+    strategy: 'overwrite',
+    onSyncLost: 'serve',
+    followedTtlSeconds: 86_400,
   });
 });
 

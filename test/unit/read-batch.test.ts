@@ -4,9 +4,9 @@ import { ReadBatch } from '../../shared/shard/read-batch.ts';
 
 function batchOver(answer: (keys: string[]) => Promise<(Buffer | null)[]>) {
   const sizes: number[] = [];
-  const batch = new ReadBatch((keys) => {
+  const batch = new ReadBatch(async (keys) => {
     sizes.push(keys.length);
-    return answer(keys);
+    return { stored: await answer(keys), seen: undefined };
   });
   const readMany = (count: number) => Promise.all(Array.from({ length: count }, (_, index) => batch.read(`k${index}`)));
   return { sizes, readMany };
@@ -16,7 +16,7 @@ test('the reads of one tick are one fetch, each with its own answer', async () =
   const { sizes, readMany } = batchOver((keys) => Promise.resolve(keys.map((key) => Buffer.from(key))));
   const answers = await readMany(100);
   assert.deepEqual(sizes, [100]);
-  assert.equal(answers[42]?.toString(), 'k42');
+  assert.equal(answers[42]?.stored?.toString(), 'k42');
 });
 
 test('large entries are fetched in several reads, of some megabytes each; small ones in one again', async () => {

@@ -1,0 +1,115 @@
+-- APPLY: one message, whole: the changes of one span of the binlog, and the stamp that says so.
+--   KEYS  stamp, then one entry a change
+--   ARGV  the message's head (JSON: BatchHead and changeTables), force ("1": go on over a gap),
+--         then for each change: op (1) version (45) shape (8) table's number (4); body
+--   ->    {"applied", to, key...}  the stamp's `to` now; the keys whose removed entries want to be read back
+--         {"fenced", plan}         the message is of a plan that was replaced
+--         {"gap", to}              what lies between the stamp's `to` and the message's `from` never came
+-- A message that was applied before, or a part of it, is free of effect: each change is compared with the stamp.
+local batch = cjson.decode(ARGV[1])
+local stamp = readStamp(KEYS[1])
+if stamp and batch.plan < stamp.plan then
+  return {'fenced', string.format('%.0f', stamp.plan)}
+end
+if not stamp then
+  -- Whatever lies here, nobody knows what it missed.
+  stamp = {plan = 0, to = batch.from, floor = batch.from, asOf = 0, rings = {}, tables = {}, holes = {}}
+elseif batch.from > stamp.to then
+  if ARGV[2] ~= '1' then
+    return {'gap', stamp.to}
+  end
+  stamp.to = batch.from
+  stamp.floor = batch.from
+end
+
+-- Those in both keep since when they hold; new ones hold from now on; the others go.
+local function renew(known, named)
+  local renewed = {}
+  for _, name in ipairs(named) do
+    renewed[name] = known[name] or stamp.to
+  end
+  return renewed
+end
+if batch.plan > stamp.plan and not (batch.rings and batch.tables) then
+  -- The message that brought the plan was lost; the next heartbeat brings it again.
+  batch.rings, batch.tables = {}, {}
+end
+if batch.rings and batch.tables then
+  stamp.rings = renew(stamp.rings, batch.rings)
+  stamp.tables = renew(stamp.tables, batch.tables)
+end
+stamp.plan = batch.plan
+for followed, floor in pairs(batch.floors or {}) do
+  if stamp.tables[followed] and stamp.tables[followed] < floor then
+    stamp.tables[followed] = floor
+  end
+end
+if batch.hole then
+  local known = false
+  for _, hole in ipairs(stamp.holes) do
+    known = known or (hole[1] == batch.hole[1] and hole[2] == batch.hole[2])
+  end
+  if not known then
+    table.insert(stamp.holes, batch.hole)
+  end
+end
+
+-- Under no ring would it be trusted.
+local function isUntrusted(header, followed)
+  local version = versionOf(header)
+  if isInHole(stamp, version) then
+    return true
+  end
+  for ring in pairs(stamp.rings) do
+    local floor = floorOf(stamp, followed, ring)
+    if floor and version >= floor then
+      return false
+    end
+  end
+  return true
+end
+
+local readBack = {}
+for index = 2, #KEYS do
+  local entry, head, body = KEYS[index], ARGV[2 * index - 1], ARGV[2 * index]
+  local op, version = string.sub(head, 1, 1), string.sub(head, 2, 46)
+  if version > stamp.to then
+    local header = readHeader(entry)
+    if not header then
+      -- Nothing, or nothing that we can read: then it goes, like the lease under which something may be read just now
+      -- that is from before this change.
+      redis.call('UNLINK', entry .. ':lease', entry)
+    else
+      redis.call('DEL', entry .. ':lease')
+    end
+    if header and versionOf(header) < version then
+      local followed = batch.changeTables[tonumber(string.sub(head, 55, 58)) + 1]
+      local isExact = string.sub(header, 3, 3) == 'x'
+      if (op == 'W' or op == 'N') and isExact and not isUntrusted(header, followed) then
+        -- When it was first read, and its TTL, stay what they were.
+        local kind = op == 'W' and 'R' or 'N'
+        local renewed = '1' .. kind .. 'x' .. version .. string.sub(head, 47, 54) .. string.sub(header, 57, 70)
+        redis.call('SET', entry, renewed .. body, 'KEEPTTL')
+      else
+        redis.call('UNLINK', entry)
+        if op == 'R' then table.insert(readBack, entry) end
+      end
+    end
+  end
+end
+
+if batch.to >= stamp.to then
+  stamp.to = batch.to
+  stamp.origin = batch.origin
+  stamp.gtid = batch.gtid
+end
+stamp.origin = stamp.origin or batch.origin
+stamp.gtid = stamp.gtid or batch.gtid
+if batch.asOf > stamp.asOf then
+  stamp.asOf = batch.asOf
+end
+if #stamp.holes == 0 then
+  stamp.holes = nil
+end
+redis.call('SET', KEYS[1], cjson.encode(stamp))
+return {'applied', stamp.to, unpack(readBack)}

@@ -1,0 +1,77 @@
+/**
+ * A shard's stamp: what apply keeps in each shard, read together with the entries. "Every change up to version `to` has
+ * been applied here, as of time `asOf`." A shard is believed by its own stamp only (invariant 4).
+ *
+ * One JSON object under one key, so that an MGET brings it. What Redis holds is not trusted: whatever does not decode
+ * counts as absent, and a shard without a stamp vouches for nothing.
+ */
+import type { Entry } from '../entry/entry.ts';
+import { isVersion } from '../version/version.ts';
+
+export interface Stamp {
+  /** Raised when another capture takes over and when routing or tables change. A shard refuses lower ones. */
+  readonly plan: number;
+  readonly to: string;
+  /** Entries below it count as absent: changes before it may be missing. */
+  readonly floor: string;
+  /** Every change committed before this time has been applied here. ms since 1970, by the capture's clock. */
+  readonly asOf: number;
+  /** The identity of the server whose binlog this is; origin-identity.ts. */
+  readonly origin: string;
+  /** All of the transactions up to `to`, as the server writes a GTID set; empty where it has none. */
+  readonly gtid: string;
+  /** The rings by which changes are routed, by hash: from which version on all of them were routed so. */
+  readonly rings: Readonly<Record<string, string>>;
+  /** The followed tables (`followedName`): entries of a table below its floor count as absent. */
+  readonly tables: Readonly<Record<string, string>>;
+  /** Versions above the first and below the second of a pair count as absent: the binlog lost its tail there. */
+  readonly holes: readonly (readonly [above: string, below: string])[];
+}
+
+/** Nothing where the bytes are not a stamp. */
+export function decodeStamp(stored: Buffer): Stamp | undefined {
+  let stamp: unknown;
+  try {
+    stamp = JSON.parse(stored.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  // A script cannot write an empty list: it would be an empty object.
+  return isStamp(stamp) ? { ...stamp, holes: stamp.holes ?? [] } : undefined;
+}
+
+function isStamp(value: unknown): value is Omit<Stamp, 'holes'> & { holes?: Stamp['holes'] } {
+  if (typeof value !== 'object' || value === null) return false;
+  const { plan, to, floor, asOf, origin, gtid, rings, tables, holes = [] } = value as Record<string, unknown>;
+  return (
+    typeof plan === 'number' &&
+    isVersion(to) &&
+    isVersion(floor) &&
+    typeof asOf === 'number' &&
+    typeof origin === 'string' &&
+    typeof gtid === 'string' &&
+    isVersionMap(rings) &&
+    isVersionMap(tables) &&
+    Array.isArray(holes) &&
+    holes.every((hole) => Array.isArray(hole) && hole.length === 2 && hole.every(isVersion))
+  );
+}
+
+function isVersionMap(value: unknown): value is Record<string, string> {
+  return typeof value === 'object' && value !== null && Object.values(value).every(isVersion);
+}
+
+/** From which version on entries of this table, placed by this ring, count; nothing where they are not followed. */
+export function floorOf(stamp: Stamp, table: string, ring: string): string | undefined {
+  // Own members only: a table is not called __proto__, but what Redis holds may be anything.
+  const since = Object.hasOwn(stamp.rings, ring) ? stamp.rings[ring] : undefined;
+  const tableFloor = Object.hasOwn(stamp.tables, table) ? stamp.tables[table] : undefined;
+  if (since === undefined || tableFloor === undefined) return undefined;
+  const floor = since > tableFloor ? since : tableFloor;
+  return floor > stamp.floor ? floor : stamp.floor;
+}
+
+/** Whether an entry counts, given its shape does; the same rule as in the scripts. */
+export function isTrusted({ version }: Pick<Entry, 'version'>, stamp: Stamp, floor: string): boolean {
+  return version >= floor && !stamp.holes.some(([above, below]) => version > above && version < below);
+}

@@ -1,0 +1,20 @@
+/** What the assembler makes of events: one committed transaction, or a statement outside any, whole. */
+import type { Change } from '../../shared/change/change.ts';
+import type { LogPosition } from '../../shared/version/version.ts';
+
+export interface Transaction {
+  /** Where its commit event ends: the position of every change in it. */
+  readonly end: LogPosition;
+  readonly gtid: string | undefined;
+  /** When it was committed, in µs since 1970, where the server says. */
+  readonly committedAtMicros: number | undefined;
+  /** How many changes there are; their ordinals are 0 to count - 1. */
+  readonly count: number;
+  /** In order. A large transaction comes from disk. It can be iterated once; `discard` gives its disk space back. */
+  changes(): AsyncIterable<Change> | Iterable<Change>;
+  discard(): void;
+  /** Tables, by followed name, whose floor rises to `end`: DDL, TRUNCATE, statements, rows that could not be read. */
+  readonly floors: readonly string[];
+  /** Where to read on if all up to and with this one is confirmed: `end`, or before the oldest prepared XA transaction. */
+  readonly restart: LogPosition;
+}
