@@ -15,7 +15,7 @@ import { addOperationsRoutes } from './http/operations-routes.ts';
 import { problem, problemOf, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
 import { addRowRoutes } from './http/row-routes.ts';
-import type { Ports } from './journey/read-through.ts';
+import type { Ports } from './journey/ports.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
 
 export interface AppOptions {
@@ -80,7 +80,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transformSpecification: () => openApiDocument(options.version, options.tables()),
     transformSpecificationClone: false,
   });
-  addOperationsRoutes(app, { layers: options.ports.layers, telemetry, whyNotReady: options.whyNotReady });
+  addOperationsRoutes(app, { ports: options.ports, telemetry, whyNotReady: options.whyNotReady });
   addRowRoutes(app, options);
   return app;
 }

@@ -6,19 +6,24 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { Config } from '../shared/config/schema.ts';
+import type { Config, RingConfig } from '../shared/config/schema.ts';
 import { codeOf, messageOf, OriginUnavailable, SetupError } from '../shared/errors/errors.ts';
+import { stampKey } from '../shared/key/cache-key.ts';
 import { Backoff } from '../shared/lifecycle/backoff.ts';
 import { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
+import { plainRead } from '../shared/origin/plain-read.ts';
+import { provedRead } from '../shared/origin/proved-read.ts';
 import { RowReader } from '../shared/origin/row-reader.ts';
 import { Layers } from '../shared/ring/layers.ts';
 import { describeEndpoint } from '../shared/shard/endpoint.ts';
 import { Shard } from '../shared/shard/shard.ts';
+import { ringHash } from '../shared/stamp/followed.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { buildApp } from './app.ts';
 import { Flights } from './journey/flights.ts';
-import type { Ports } from './journey/read-through.ts';
+import type { Ports } from './journey/ports.ts';
+import type { TrustRules } from './journey/trust.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
 /** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
@@ -57,6 +62,7 @@ export class Gateway {
       url: config.origin.url,
       connections: config.origin.connections,
       timeoutMs: config.origin.timeoutMs,
+      packets: config.sync !== undefined,
       onChange: (state, why) => {
         this.#telemetry.originChanged(state === 'closed');
         if (state === 'open') log.error({ origin: this.#pool.address, reason: why }, 'origin out of use');
@@ -64,7 +70,8 @@ export class Gateway {
       },
     });
     this.#reader = new RowReader({
-      origin: this.#pool,
+      readPlain: plainRead(this.#pool),
+      readProved: provedRead(this.#pool, () => this.#knownTables().server),
       connections: config.origin.connections,
       batchRowsMax: config.origin.batchRowsMax,
       waitingMax: config.origin.waitingMax,
@@ -149,6 +156,8 @@ export class Gateway {
       layers: this.#layers,
       origin: this.#reader,
       flights: new Flights(),
+      trustRules: trustRulesOf(this.#config),
+      writeWaitMs: this.#config.sync?.writeWaitMs ?? 0,
       leaseTtlMs: this.#config.origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,
       now: Date.now,
       random: Math.random,
@@ -168,6 +177,11 @@ export class Gateway {
     });
   }
 
+  #knownTables(): ExposedTables {
+    if (this.#tables === undefined) throw new Error('rows are read only once the tables are known');
+    return this.#tables;
+  }
+
   async #loadTables(): Promise<ExposedTables> {
     const backoff = new Backoff(200, 5_000);
     for (;;) {
@@ -184,8 +198,20 @@ export class Gateway {
   }
 }
 
+function trustRulesOf({ rings, sync }: Config): TrustRules[] | undefined {
+  if (sync === undefined) return undefined;
+  const { stalenessBoundMs } = sync;
+  return rings.map((ring) => ({ ringHash: ringHashOf(ring), stalenessBoundMs }));
+}
+
+function ringHashOf({ shards, placement }: RingConfig): string {
+  return ringHash(Object.keys(shards), placement ?? 'balanced');
+}
+
 function layersOf(config: Config, log: Log, telemetry: GatewayTelemetry): Layers<Shard> {
   const { timeoutMs, failuresToOpen } = config.shards;
+  const followedBy = (ring: RingConfig) =>
+    config.sync && { stampKey: stampKey(config.keyPrefix), ringHash: ringHashOf(ring) };
   return new Layers(
     config.rings.map((ring) => ({
       name: ring.name,
@@ -197,6 +223,7 @@ function layersOf(config: Config, log: Log, telemetry: GatewayTelemetry): Layers
             name,
             ring: ring.name,
             endpoint,
+            followed: followedBy(ring),
             timeoutMs,
             failuresToOpen,
             onChange: (_, state, why) => {

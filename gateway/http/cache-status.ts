@@ -11,8 +11,10 @@ import type { Place, Story } from '../journey/answer.ts';
 export function cacheStatus(story: Story, cacheKey: string): string {
   const key = `key="${cacheKey}"`;
   switch (story.outcome) {
-    case 'hit':
-      return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)}"`;
+    case 'hit': {
+      const lost = story.syncLost === undefined ? '' : ` sync-lost=${story.syncLost}`;
+      return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)}${lost}"`;
+    }
     case 'expired':
       return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)} expired=${story.because}"`;
     case 'stored':

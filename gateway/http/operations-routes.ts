@@ -2,14 +2,13 @@
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentDecode } from '../../shared/key/row-id.ts';
-import type { Layers } from '../../shared/ring/layers.ts';
-import type { ShardPort } from '../journey/read-through.ts';
+import type { Ports } from '../journey/ports.ts';
 import { ownerView, ringView } from '../operations/ring-view.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { parseTarget, refuseUnknownParameters } from './request-target.ts';
 
 export interface OperationsRoutesOptions {
-  readonly layers: Layers<ShardPort>;
+  readonly ports: Ports;
   readonly telemetry: GatewayTelemetry;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
@@ -17,7 +16,7 @@ export interface OperationsRoutesOptions {
 
 export function addOperationsRoutes(
   app: FastifyInstance,
-  { layers, telemetry, whyNotReady }: OperationsRoutesOptions,
+  { ports, telemetry, whyNotReady }: OperationsRoutesOptions,
 ): void {
   app.get('/-/live', (_request, reply) => reply.send({ live: true }));
 
@@ -31,7 +30,7 @@ export function addOperationsRoutes(
     return telemetry.registry.metrics();
   });
 
-  app.get('/-/ring', (_request, reply) => reply.send(ringView(layers)));
+  app.get('/-/ring', async () => ringView(ports));
 
   app.get('/-/ring/owner', (request, reply) => {
     const target = parseTarget(request.raw.url ?? '');
@@ -39,6 +38,6 @@ export function addOperationsRoutes(
     const key = target.parameters.get('key');
     if (key === undefined)
       throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
-    return reply.send(ownerView(layers, percentDecode(key)));
+    return reply.send(ownerView(ports.layers, percentDecode(key)));
   });
 }

@@ -16,7 +16,8 @@ export const PROBLEM_TYPE = 'application/problem+json';
 /** What any error is to a client. One that nobody expected says nothing of its inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof RequestRefused) {
-    return problem(error.code, error.message, error.code === 'starting' ? { 'retry-after': '1' } : {});
+    const passes = error.code === 'starting' || error.code === 'sync-lost';
+    return problem(error.code, error.message, passes ? { 'retry-after': '1' } : {});
   }
   if (error instanceof OriginUnavailable) {
     return problem(error.code, publicDetail(error), { 'retry-after': String(error.retryAfterSeconds) });

@@ -7,9 +7,11 @@ import { RequestRefused } from '../../shared/errors/errors.ts';
 import { parseRowId, percentDecode, percentEncode, splitRowIds } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
+import { parseWritePosition, type WritePosition } from '../../shared/stamp/write-position.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Answer, Story } from '../journey/answer.ts';
-import { type Ports, readThrough } from '../journey/read-through.ts';
+import type { Ports } from '../journey/ports.ts';
+import { readThrough } from '../journey/read-through.ts';
 import type { RowRequest, Terms } from '../journey/row-request.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { termsOf } from './cache-control.ts';
@@ -68,7 +70,18 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
 }
 
 function terms({ headers }: FastifyRequest): Terms {
-  return termsOf(headers['cache-control'], headers.pragma);
+  const cacheTerms = termsOf(headers['cache-control'], headers.pragma);
+  const after = headers['ringfill-after'];
+  return after === undefined ? cacheTerms : { ...cacheTerms, after: writePosition(String(after)) };
+}
+
+function writePosition(text: string): WritePosition {
+  const position = parseWritePosition(text);
+  if (position !== undefined) return position;
+  throw new RequestRefused(
+    'bad-write-position',
+    'Ringfill-After is a GTID such as 0-1-42 or uuid:42, several with commas between, or file:position.',
+  );
 }
 
 function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {

@@ -2,8 +2,11 @@
  * What a request's journey ends with: what was found, and the story of how. The same words stand in `Cache-Status`, in
  * the log, in the metrics and in the tests' titles.
  */
+import type { Entry } from '../../shared/entry/entry.ts';
 import type { OriginTrouble } from '../../shared/errors/errors.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
+import type { OriginRow } from '../../shared/origin/row-select.ts';
+import type { SilentBecause } from './trust.ts';
 
 export interface Answer {
   readonly found: Found;
@@ -27,7 +30,14 @@ export interface Place {
 
 export type Story =
   /** A fresh entry. */
-  | { readonly outcome: 'hit'; readonly place: Place; readonly freshSeconds: number; readonly ageSeconds: number }
+  | {
+      readonly outcome: 'hit';
+      readonly place: Place;
+      readonly freshSeconds: number;
+      readonly ageSeconds: number;
+      /** Why the shard does not vouch for it, where it is served all the same (`onSyncLost: serve`). */
+      readonly syncLost?: SilentBecause;
+    }
   /** An entry past its TTL, because the origin cannot be asked. */
   | {
       readonly outcome: 'expired';
@@ -71,4 +81,35 @@ export type Unstored =
   /** The shard went away, or would not take the entry. */
   | 'shard-refused'
   /** The client asked for it: `Cache-Control: no-store`. */
-  | 'no-store';
+  | 'no-store'
+  /** What the read includes is not known to reach to what the shard has applied. */
+  | 'early'
+  /** What the shard has is newer. */
+  | 'older'
+  /** The row was locked for too long to prove what the read includes. */
+  | 'unproved'
+  /** It was read from another server than the one whose changes the shard hears of. */
+  | 'other-origin'
+  /** No shard vouches for what it holds. */
+  | SilentBecause;
+
+export function foundIn(entry: Entry): Found {
+  return entry.kind === 'row' ? { kind: 'row', body: entry.body } : { kind: 'absent' };
+}
+
+export function foundAs(row: OriginRow, asked: RowId): Found {
+  if (row.kind === 'absent') return { kind: 'absent' };
+  return row.id.segment === asked.segment
+    ? { kind: 'row', body: row.body }
+    : { kind: 'row', body: row.body, canonicalId: row.id };
+}
+
+export function placeOf({
+  layer,
+  shard,
+}: {
+  readonly layer: number;
+  readonly shard: { readonly name: string };
+}): Place {
+  return { layer, shard: shard.name };
+}

@@ -1,5 +1,6 @@
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import type { WritePosition } from '../../shared/stamp/write-position.ts';
 
 /** One row that a client wants, and what it accepts. */
 export interface RowRequest {
@@ -19,6 +20,8 @@ export interface Terms {
   readonly onlyIfCached: boolean;
   /** `max-age`: no entry older than this, in seconds. */
   readonly maxAgeSeconds: number;
+  /** `Ringfill-After`: an answer that includes this write of the client's own. */
+  readonly after?: WritePosition | undefined;
 }
 
 export const ANY_TERMS: Terms = { noCache: false, noStore: false, onlyIfCached: false, maxAgeSeconds: Infinity };

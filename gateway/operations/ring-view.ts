@@ -1,12 +1,14 @@
 /** The rings as `/-/ring` and `/-/ring/owner` show them. */
 import type { Layers } from '../../shared/ring/layers.ts';
-import type { ShardPort } from '../journey/read-through.ts';
+import type { Ports, ShardPort } from '../journey/ports.ts';
+import { shardStanding, type TrustRules } from '../journey/trust.ts';
 
 export interface RingView {
   readonly layers: readonly {
     readonly ring: string;
     readonly shards: readonly {
       readonly shard: string;
+      /** `ok`, `down`, or why it does not vouch for what it holds (SilentBecause). */
       readonly state: string;
       /** Of the hash space; a ring's shares add up to 1. */
       readonly share: number;
@@ -17,19 +19,36 @@ export interface RingView {
   }[];
 }
 
-export function ringView(layers: Layers<ShardPort>): RingView {
-  return {
-    layers: layers.layers.map(({ name, shards, shares }) => ({
-      ring: name,
-      shards: [...shards].map(([shard, { state }]) => ({
-        shard,
-        state,
-        share: Number((shares.get(shard) ?? 0).toFixed(4)),
-        asOf: null,
-        lagMs: null,
-      })),
-    })),
-  };
+export async function ringView({
+  layers,
+  trustRules,
+  now,
+}: Pick<Ports, 'layers' | 'trustRules' | 'now'>): Promise<RingView> {
+  const views = layers.layers.map(async ({ name, shards, shares }, layer) => ({
+    ring: name,
+    shards: await Promise.all(
+      [...shards].map(async ([shardName, shard]) => {
+        const { state, asOf, lagMs } = await standingView(shard, trustRules?.[layer], now());
+        return { shard: shardName, state, share: Number((shares.get(shardName) ?? 0).toFixed(4)), asOf, lagMs };
+      }),
+    ),
+  }));
+  return { layers: await Promise.all(views) };
+}
+
+async function standingView(shard: ShardPort, rules: TrustRules | undefined, now: number) {
+  const { state } = shard;
+  if (rules === undefined || state === 'down') return { state, asOf: null, lagMs: null };
+  try {
+    const seen = await shard.seenStamp();
+    if (seen === undefined) return { state: 'no-stamp', asOf: null, lagMs: null };
+    const { asOf } = seen.stamp;
+    const standing = shardStanding(seen, rules, now);
+    return { state: standing ?? state, asOf: new Date(asOf).toISOString(), lagMs: Math.max(0, now - asOf) };
+  } catch {
+    // It went away meanwhile.
+    return { state: shard.state, asOf: null, lagMs: null };
+  }
 }
 
 export interface OwnerView {

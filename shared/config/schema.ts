@@ -321,6 +321,14 @@ export const ConfigSchema = Type.Object(
               'A shard that has not heard of the changes for longer is not believed. An answer is never older than this, one ' +
               'heartbeat and the difference between clocks. Milliseconds.',
           }),
+          writeWaitMs: Type.Integer({
+            default: 100,
+            minimum: 0,
+            maximum: 10_000,
+            description:
+              'How long a read with Ringfill-After waits for its client’s own write to reach the shard, before it asks the ' +
+              'origin. Milliseconds.',
+          }),
           port: Type.Integer({
             default: 8081,
             minimum: 0,

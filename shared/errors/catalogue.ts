@@ -13,6 +13,7 @@ export const catalogue = {
   'unknown-parameter': { status: 400, title: 'Unknown query parameter' },
   'repeated-parameter': { status: 400, title: 'A query parameter is given twice' },
   'missing-parameter': { status: 400, title: 'A query parameter is missing' },
+  'bad-write-position': { status: 400, title: 'Ringfill-After is not a place in the binlog' },
   'bad-request': { status: 400, title: 'The request cannot be read' },
   'table-not-exposed': { status: 404, title: 'This table is not exposed' },
   'row-not-found': { status: 404, title: 'No such row' },
@@ -26,6 +27,7 @@ export const catalogue = {
   'origin-overloaded': { status: 503, title: 'Too many reads are waiting for MySQL' },
   'origin-refused': { status: 503, title: 'MySQL refused the read' },
   'origin-login-refused': { status: 503, title: 'MySQL refused the login' },
+  'sync-lost': { status: 503, title: 'The changes of this table are not heard of just now' },
   starting: { status: 503, title: 'The gateway is starting' },
   'not-cached': { status: 504, title: 'Not in the cache, and only the cache was asked' },
   internal: { status: 500, title: 'A mistake in ringfill' },
@@ -41,6 +43,8 @@ export const catalogue = {
   'column-missing': { title: 'The configuration names a column that the table does not have' },
   'key-unsuitable': { title: 'The columns named as key do not identify a row' },
   'origin-unsupported': { title: 'This MySQL server cannot be the origin' },
+  'broker-topology-differs': { title: 'A queue exists with other properties' },
+  'broker-refused': { title: 'RabbitMQ refuses the user or the virtual host' },
   'listen-failed': { title: 'The gateway cannot listen there' },
 } as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
 

@@ -34,6 +34,7 @@ export class ExposedTable {
   /** What its cache keys begin with. */
   readonly keyPrefix: string;
   #schema: TableSchema;
+  #followedName: string;
 
   constructor(label: string, config: Config, schema: TableSchema) {
     this.label = label;
@@ -41,6 +42,7 @@ export class ExposedTable {
     this.settings = settingsOf(label, config);
     this.keyPrefix = tableKeyPrefix(config.keyPrefix, this.name.db, this.name.table);
     this.#schema = schema;
+    this.#followedName = followedName(label, schema);
   }
 
   get schema(): TableSchema {
@@ -49,12 +51,13 @@ export class ExposedTable {
 
   /** What the stamps call it: its name with its key columns. */
   get followedName(): string {
-    return followedName(this.label, this.#schema);
+    return this.#followedName;
   }
 
   /** The server's table has changed; from now on this is what is read and what entries must be shaped like. */
   adopt(schema: TableSchema): void {
     this.#schema = schema;
+    this.#followedName = followedName(this.label, schema);
   }
 
   cacheKey(id: RowId): string {

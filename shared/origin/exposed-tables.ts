@@ -9,10 +9,12 @@ import type { Log } from '../telemetry/log.ts';
 import { cellText } from './cells.ts';
 import { ExposedTable } from './exposed-table.ts';
 import type { Queryable } from './information-schema.ts';
-import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, sqlServerOf } from './server-version.ts';
+import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, type SqlServer, sqlServerOf } from './server-version.ts';
 import { readTableSchema } from './table-schema.ts';
 
 export class ExposedTables {
+  /** As of the start. */
+  readonly server: SqlServer;
   readonly #origin: Queryable;
   readonly #config: Config;
   readonly #log: Log;
@@ -20,16 +22,17 @@ export class ExposedTables {
   readonly #reloads = new Map<ExposedTable, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(origin: Queryable, config: Config, log: Log, tables: readonly ExposedTable[]) {
+  private constructor(origin: Queryable, config: Config, log: Log, server: SqlServer, tables: readonly ExposedTable[]) {
     this.#origin = origin;
     this.#config = config;
     this.#log = log;
+    this.server = server;
     this.#tables = new Map(tables.map((table) => [table.label, table]));
   }
 
   /** Throws SetupError with everything that is wrong with any table; OriginUnavailable. */
   static async load(origin: Queryable, config: Config, log: Log): Promise<ExposedTables> {
-    await requireSupported(origin);
+    const server = await requireSupported(origin);
     const tables: ExposedTable[] = [];
     const problems: Problem[] = [];
     for (const [label, tableConfig] of Object.entries(config.tables)) {
@@ -44,7 +47,7 @@ export class ExposedTables {
     );
     const [first, ...rest] = problems;
     if (first !== undefined) throw new SetupError([first, ...rest]);
-    return new ExposedTables(origin, config, log, tables);
+    return new ExposedTables(origin, config, log, server, tables);
   }
 
   find(db: string, table: string): ExposedTable | undefined {
@@ -95,11 +98,12 @@ export class ExposedTables {
   }
 }
 
-async function requireSupported(origin: Queryable): Promise<void> {
+async function requireSupported(origin: Queryable): Promise<SqlServer> {
   const { rows } = await origin.query('SELECT VERSION()');
-  const { flavour, version } = sqlServerOf(cellText(rows[0]?.[0]));
+  const server = sqlServerOf(cellText(rows[0]?.[0]));
+  const { flavour, version } = server;
   const oldest = OLDEST_ORIGIN[flavour];
-  if (isAtLeast(version, oldest)) return;
+  if (isAtLeast(version, oldest)) return server;
   const name = SERVER_NAMES[flavour];
   const message = `is ${name} ${version}; ringfill needs ${name} ${oldest} or later`;
   throw new SetupError([

@@ -15,6 +15,8 @@ export interface OriginPoolOptions {
   readonly connections: number;
   /** The longest that one query may take, connecting included. */
   readonly timeoutMs: number;
+  /** Whether `packet` may be used. */
+  readonly packets?: boolean;
   readonly onChange: (state: BreakerState, why: string) => void;
 }
 
@@ -39,6 +41,19 @@ function sessionStatement(timeoutMs: number): string {
   return `SET time_zone = '+00:00', sql_mode = '', autocommit = 1 ${mariadb} ${mysql}`;
 }
 
+/**
+ * What a session that locks rows says besides. It sees what is committed; it waits for nobody's lock for long; and when
+ * we are stopped while it sends us an answer, it does not hold its locks until we are not.
+ */
+function lockingSessionStatements(timeoutMs: number): string[] {
+  // Below the deadline: waiting for a table's own lock, behind an ALTER, is not an outage.
+  const seconds = Math.max(1, Math.floor((timeoutMs * 0.75) / 1000));
+  return [
+    'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+    `SET innodb_lock_wait_timeout = 1, lock_wait_timeout = ${seconds}, net_write_timeout = 2`,
+  ];
+}
+
 export class OriginPool {
   readonly address: string;
   readonly #options: OriginPoolOptions;
@@ -57,7 +72,7 @@ export class OriginPool {
       ...mysqlOptions(options.url),
       charset: 'utf8mb4',
       connectTimeout: options.timeoutMs,
-      multipleStatements: false,
+      multipleStatements: options.packets === true,
       // No LOAD DATA LOCAL: a server could ask for any file of ours.
       flags: ['-LOCAL_FILES'],
       connectionLimit: options.connections + SPARE_CONNECTIONS,
@@ -70,7 +85,7 @@ export class OriginPool {
     });
     this.#breaker = new Breaker({
       failuresToOpen: FAILURES_TO_OPEN,
-      probe: async () => void (await this.#run('SELECT 1')),
+      probe: async () => void (await this.#run(['SELECT 1'])),
       onProbeFailed: (error) => {
         this.#trouble = this.#troubleIn(error) ?? this.#trouble;
       },
@@ -84,6 +99,15 @@ export class OriginPool {
 
   /** Throws OriginUnavailable; what the server says of the statement itself comes as the driver's error. */
   async query(sql: string): Promise<TextResult> {
+    return (await this.#guarded([sql]))[0] as TextResult;
+  }
+
+  /** Several statements in one packet: one result each, if all of them succeed. Throws as `query` does. */
+  packet(statements: readonly string[]): Promise<TextResult[]> {
+    return this.#guarded(statements);
+  }
+
+  async #guarded(statements: readonly string[]): Promise<TextResult[]> {
     // Whoever asks now has lost its client already: the listener closes first.
     if (this.#stopped) throw new OriginUnavailable('origin-unreachable', 'The gateway is stopping.');
     if (this.#breaker.state === 'open') {
@@ -91,9 +115,9 @@ export class OriginPool {
       throw new OriginUnavailable(code, `${message} It is out of use until it answers again.`);
     }
     try {
-      const result = await this.#run(sql);
+      const results = await this.#run(statements);
       this.#breaker.succeeded();
-      return result;
+      return results;
     } catch (error) {
       const trouble = this.#troubleIn(error);
       if (trouble === undefined) {
@@ -124,34 +148,43 @@ export class OriginPool {
     await withinDeadline(this.#pool.end(), timeoutMs, () => new Error('late')).catch(() => undefined);
   }
 
-  async #run(sql: string): Promise<TextResult> {
+  async #run(statements: readonly string[]): Promise<TextResult[]> {
     const { timeoutMs } = this.#options;
     const started = performance.now();
     const connection = await this.#acquire(timeoutMs);
     try {
       const leftMs = Math.max(1, timeoutMs - (performance.now() - started));
-      const [rows, fields] = await withinDeadline(
-        this.#queryOn(connection, sql),
+      const results = await withinDeadline(
+        this.#queryOn(connection, statements),
         leftMs,
         () =>
           new OriginUnavailable('origin-timeout', `MySQL at ${this.address} did not answer within ${timeoutMs} ms.`),
       );
       connection.release();
-      return { rows, fields };
+      return results;
     } catch (error) {
-      // Whatever went wrong, a connection in an unknown state is worth less than a new one.
-      connection.destroy();
+      // Whatever else went wrong, a connection in an unknown state is worth less than a new one: it may still hold locks.
+      if (LOCKED.has(codeOf(error) ?? '') && !statements.includes('BEGIN')) connection.release();
+      else connection.destroy();
       throw error;
     }
   }
 
-  async #queryOn(connection: PoolConnection, sql: string): Promise<[(Buffer | null)[][], FieldPacket[]]> {
+  async #queryOn(connection: PoolConnection, statements: readonly string[]): Promise<TextResult[]> {
+    const { timeoutMs, packets } = this.#options;
     if (!this.#setUp.has(connection.connection)) {
-      await connection.query(sessionStatement(this.#options.timeoutMs));
+      await connection.query(sessionStatement(timeoutMs));
+      if (packets === true) await connection.query(lockingSessionStatements(timeoutMs).join('; '));
       this.#setUp.add(connection.connection);
     }
+    const sql = statements.join('; ');
     const [rows, fields] = await connection.query({ sql, rowsAsArray: true, typeCast: false } as { sql: string });
-    return [rows as unknown as (Buffer | null)[][], fields];
+    if (statements.length === 1) return [{ rows: rows as unknown as TextResult['rows'], fields }];
+    // A statement without a result set has no fields.
+    return (rows as unknown as TextResult['rows'][]).map((result, index) => {
+      const described = (fields as unknown as (FieldPacket[] | undefined)[])[index];
+      return described === undefined ? { rows: [], fields: [] } : { rows: result, fields: described };
+    });
   }
 
   async #acquire(timeoutMs: number): Promise<PoolConnection> {
@@ -194,6 +227,9 @@ export class OriginPool {
     return undefined;
   }
 }
+
+/** By another transaction; outside one of ours, nothing is left of the attempt. */
+const LOCKED = new Set(['ER_LOCK_WAIT_TIMEOUT', 'ER_LOCK_NOWAIT']);
 
 /** By the server, after the session's own limit: MariaDB's word and MySQL's. */
 const GIVEN_UP = new Set(['ER_STATEMENT_TIMEOUT', 'ER_QUERY_TIMEOUT']);

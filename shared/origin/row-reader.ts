@@ -7,24 +7,16 @@
  * nobody); the server is gone or late; it refuses the statement; the table has changed (its schema is read again, once).
  */
 import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
-import { sqlLiteral } from '../key/key-part.ts';
-import { parseRowId, type RowId, rowIdOfCells } from '../key/row-id.ts';
+import { parseRowId, type RowId } from '../key/row-id.ts';
 import { CellMismatch } from '../row/row-json.ts';
 import type { ExposedTable } from './exposed-table.ts';
-import { cellText } from './cells.ts';
 import { Gathering, SELECT_SPACING_MS } from './gathering.ts';
-import { describeTypes, type Queryable } from './information-schema.ts';
-import type { TextResult } from './origin-pool.ts';
-import { quoteName } from './table-name.ts';
-import type { TableSchema } from './table-schema.ts';
-
-export type OriginRow =
-  /** `id` is made of the row's own key cells: it need not be the one that was asked for. */
-  | { readonly kind: 'row'; readonly id: RowId; readonly body: Buffer; readonly shape: string }
-  | { readonly kind: 'absent' };
+import type { OriginRow, ReadBatch } from './row-select.ts';
 
 export interface RowReaderOptions {
-  readonly origin: Queryable;
+  /** Reads a batch of a table that is not followed; of one that is. By segment; what is not found is absent. */
+  readonly readPlain: ReadBatch;
+  readonly readProved?: ReadBatch;
   /** The most SELECTs that run at once. */
   readonly connections: number;
   readonly batchRowsMax: number;
@@ -36,6 +28,8 @@ export interface RowReaderOptions {
   readonly reload: (table: ExposedTable) => Promise<void>;
   readonly onRead?: (table: ExposedTable, rowsAsked: number, seconds: number) => void;
 }
+
+const ABSENT: OriginRow = { kind: 'absent', proof: undefined };
 
 interface Asked {
   readonly id: RowId;
@@ -135,11 +129,11 @@ export class RowReader {
     try {
       const ids = batch.map((asked) => asked.id);
       const found = await this.#readAgainIfChanged(table, ids);
-      for (const asked of batch) asked.resolve(found.get(asked.id.segment) ?? { kind: 'absent' });
+      for (const asked of batch) asked.resolve(found.get(asked.id.segment) ?? ABSENT);
     } catch (error) {
       const [first, ...others] = batch;
       if (first !== undefined && others.length === 0 && UNREPRESENTABLE.has(codeOf(error) ?? '')) {
-        first.resolve({ kind: 'absent' });
+        first.resolve(ABSENT);
         return;
       }
       if (error instanceof OriginUnavailable || batch.length === 1) {
@@ -165,83 +159,12 @@ export class RowReader {
     const { schema } = table;
     // The key may be another one than when these were asked for: other columns, other types (ALTER TABLE).
     const ids = asked.map((id) => parseRowId(schema.key, id.segment));
-    const { rows } = await this.#query(
-      table,
-      ids,
-      `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`,
-    );
-    const [only, ...others] = ids;
-    if (only !== undefined && others.length === 0) return new Map(rows.map((row) => [only.segment, row]));
-    const found = new Map<string, OriginRow>(rows.map((row) => [row.id.segment, row]));
-    const missing = ids.filter((id) => !found.has(id.segment));
-    const hasSpellings = schema.key.some(({ type }) => type.kind === 'text' && !type.bytewise);
-    if (rows.length > 0 && missing.length > 0 && hasSpellings) {
-      // Absent, or known to the server under another spelling; only the server can tell which is whose.
-      for (const [segment, row] of await this.#readSpellings(table, missing)) found.set(segment, row);
-    }
-    return found;
-  }
-
-  /** Each row with the ids that the server finds it under: a last column lists their indices. */
-  async #readSpellings(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
-    const { schema } = table;
-    const marks = ids.map((id, index) => `IF(${whereIds(schema, [id])}, ${index}, NULL)`).join(', ');
-    const { rows, last } = await this.#query(
-      table,
-      ids,
-      `SELECT ${schema.selected}, CONCAT_WS(',', ${marks}) FROM ${schema.from} WHERE ${whereIds(schema, ids)}`,
-    );
-    const found = new Map<string, OriginRow>();
-    for (const [at, row] of rows.entries()) {
-      for (const index of (last[at] ?? '').split(',')) found.set((ids[Number(index)] as RowId).segment, row);
-    }
-    return found;
-  }
-
-  /** `last`: each row's last cell, as text. */
-  async #query(
-    table: ExposedTable,
-    ids: readonly RowId[],
-    sql: string,
-  ): Promise<{ rows: readonly (OriginRow & { kind: 'row' })[]; last: readonly string[] }> {
-    const { schema } = table;
     const started = performance.now();
-    const result = await this.#options.origin.query(sql);
+    const { readPlain, readProved } = this.#options;
+    const found = await (table.settings.follow && readProved !== undefined ? readProved : readPlain)(schema, ids);
     this.#options.onRead?.(table, ids.length, (performance.now() - started) / 1000);
-    requireSameTypes(schema, result);
-    const rows = result.rows.map((cells) => ({
-      kind: 'row' as const,
-      id: rowIdOfCells(
-        schema.key,
-        schema.keyAt.map((at) => cells[at] as Buffer),
-      ),
-      body: schema.encoder.encode(cells),
-      shape: schema.shape,
-    }));
-    return { rows, last: result.rows.map((cells) => cellText(cells.at(-1))) };
+    return found;
   }
-}
-
-/** Nothing of a client's is in here but literals, made of digits and hex. */
-export function whereIds(schema: TableSchema, ids: readonly RowId[]): string {
-  const literal = (id: RowId, part: number) =>
-    sqlLiteral((schema.key[part] as (typeof schema.key)[number]).type, id.parts[part] as string);
-  const [first, ...more] = schema.key;
-  if (first !== undefined && more.length === 0) {
-    return `${quoteName(first.column)} IN (${ids.map((id) => literal(id, 0)).join(', ')})`;
-  }
-  // Of equalities, not of row constructors: MariaDB uses no index range for (a, b) IN ((1, 2), …).
-  return ids
-    .map(
-      (id) => `(${schema.key.map((part, index) => `${quoteName(part.column)} = ${literal(id, index)}`).join(' AND ')})`,
-    )
-    .join(' OR ');
-}
-
-/** Of the schema's own columns; others may follow. */
-function requireSameTypes(schema: TableSchema, { fields }: TextResult): void {
-  if (describeTypes(fields.slice(0, schema.selectedCount)) === schema.resultTypes) return;
-  throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
 }
 
 /**

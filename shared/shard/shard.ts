@@ -13,8 +13,7 @@ import { Breaker } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
 import type { DecodedBatch } from '../change/change-batch.ts';
 import { type Entry, encodeEntry } from '../entry/entry.ts';
-import type { Stamp } from '../stamp/stamp.ts';
-import { StampReader } from '../stamp/stamp-reader.ts';
+import { type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
 import { type Endpoint, redisOptions } from './endpoint.ts';
 import { type Fetched, ReadBatch, type ShardRead } from './read-batch.ts';
 import { defineScripts } from './scripts.ts';
@@ -229,8 +228,8 @@ export class Shard {
   }
 
   /** The shard's stamp alone; nothing where it has none. */
-  async stamp(): Promise<Stamp | undefined> {
-    return (await this.#fetch([])).seen?.stamp;
+  async seenStamp(): Promise<SeenStamp | undefined> {
+    return (await this.#fetch([])).seen;
   }
 
   /** Gives a lease back unfilled. `drop`: the origin was read, and the entry is not what it says any more. */

@@ -8,6 +8,7 @@ import { parseRowId } from '../../shared/key/row-id.ts';
 import type { Column } from '../../shared/origin/column.ts';
 import { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { TextResult } from '../../shared/origin/origin-pool.ts';
+import { plainRead } from '../../shared/origin/plain-read.ts';
 import { RowReader } from '../../shared/origin/row-reader.ts';
 import { composeSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
 
@@ -65,7 +66,7 @@ function readerOver(
 ) {
   const table = usersTable();
   const reader = new RowReader({
-    origin,
+    readPlain: plainRead(origin),
     connections: limits.connections ?? 4,
     batchRowsMax: limits.batchRowsMax ?? 256,
     waitingMax: limits.waitingMax ?? 1_000,

@@ -1,0 +1,201 @@
+/**
+ * A miss: lease -> origin -> fill, of one row into one shard. What arrives: a row that the shard does not have. What
+ * leaves: the origin's word, and whether it was stored, or why not.
+ *
+ * A followed row is stored only with the proof of what its read includes:
+ *   1. The lease notes the shard's stamp, S0.   2. The origin is read, as of F.
+ *   3. A change is applied: it takes the lease.  4. The fill is refused without the lease, or if F is below S0.
+ * Throws OriginUnavailable; ShardUnavailable only before the origin was asked, so that no row is read twice.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import { ShardUnavailable } from '../../shared/errors/errors.ts';
+import { absenceIsCacheable } from '../../shared/key/key-part.ts';
+import type { OriginRow } from '../../shared/origin/row-select.ts';
+import type { Candidate } from '../../shared/ring/layers.ts';
+import type { FillOutcome, LeaseBase, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
+import { epochOf, versionOf } from '../../shared/version/version.ts';
+import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
+import type { Ports, ShardPort } from './ports.ts';
+import type { RowRequest } from './row-request.ts';
+import { type Trust, usableEntry } from './trust.ts';
+
+/** One row to be filled into one shard. */
+export interface Errand {
+  readonly request: RowRequest;
+  readonly candidate: Candidate<ShardPort>;
+  readonly trust: Trust;
+  readonly fwd: ForwardReason;
+  readonly over: LeaseOver;
+}
+
+/** Looking again at a lease that another holds: soon at first, then every so often. */
+const LOOK_AGAIN_FIRST_MS = 2;
+const LOOK_AGAIN_MS_MAX = 25;
+
+/** @param readBegins is called just before the origin is asked. */
+export async function fillUnderLease(ports: Ports, errand: Errand, readBegins: () => void): Promise<Answer> {
+  const { table } = errand.request;
+  const lease = await leaseOrWait(ports, errand);
+  switch (lease.kind) {
+    case 'entry': {
+      const entry = usableEntry(lease.stored, table, errand.trust);
+      if (entry !== undefined) return collapsed(errand, foundIn(entry));
+      return readUnstored(ports, errand, readBegins, 'lease-busy');
+    }
+    case 'busy':
+      return readUnstored(ports, errand, readBegins, 'lease-busy');
+    case 'off':
+      return readUnstored(ports, errand, readBegins, 'not-followed');
+    case 'lease': {
+      readBegins();
+      const readAtMs = ports.now();
+      const row = await readOrRelease(ports, errand, lease.token);
+      return store(ports, errand, lease, row, readAtMs);
+    }
+  }
+}
+
+async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void, because: Unstored): Promise<Answer> {
+  readBegins();
+  return unstored(errand, await ports.origin.read(errand.request.table, errand.request.id), because);
+}
+
+/** Another's lease is waited for: asking again is also looking again, and inherits a lease that was given back. */
+async function leaseOrWait(ports: Ports, errand: Errand): Promise<LeaseOutcome> {
+  const { table, cacheKey } = errand.request;
+  const wanted = {
+    followedAs: followedAs(errand),
+    shape: table.schema.shape,
+    leaseTtlMs: ports.leaseTtlMs,
+    over: errand.over,
+  };
+  const giveUpAt = ports.now() + table.settings.leaseWaitMs;
+  for (let waitMs = LOOK_AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, LOOK_AGAIN_MS_MAX)) {
+    const outcome = await errand.candidate.shard.lease(cacheKey, wanted);
+    if (outcome.kind !== 'busy' || ports.now() >= giveUpAt) return outcome;
+    await sleep(waitMs);
+  }
+}
+
+function followedAs({ request, trust }: Errand): string | undefined {
+  return trust.kind === 'by-ttl' ? undefined : request.table.followedName;
+}
+
+async function readOrRelease(ports: Ports, errand: Errand, token: string): Promise<OriginRow> {
+  try {
+    return await ports.origin.read(errand.request.table, errand.request.id);
+  } catch (error) {
+    await release(errand, token, 'keep');
+    throw error;
+  }
+}
+
+interface Taken {
+  readonly token: string;
+  readonly base: LeaseBase | undefined;
+}
+
+async function store(
+  ports: Ports,
+  errand: Errand,
+  { token, base }: Taken,
+  row: OriginRow,
+  readAtMs: number,
+): Promise<Answer> {
+  const { request, candidate, fwd } = errand;
+  const reason = whyUnstorable(row, request, base);
+  if (reason !== undefined) {
+    // An entry that was there before is older than this read: left alone, it would be answered with after it.
+    await release(errand, token, 'drop');
+    return unstored(errand, row, reason);
+  }
+  const outcome = await fill(errand, token, entryOf(row, errand, base, readAtMs, ports.random));
+  return outcome === 'stored'
+    ? { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } }
+    : unstored(errand, row, WHY_UNFILLED[outcome]);
+}
+
+const WHY_UNFILLED: Readonly<Record<Exclude<FillOutcome, 'stored'> | 'refused', Unstored>> = {
+  lost: 'lease-lost',
+  off: 'not-followed',
+  early: 'early',
+  older: 'older',
+  refused: 'shard-refused',
+};
+
+function whyUnstorable(row: OriginRow, { table, id }: RowRequest, base: LeaseBase | undefined): Unstored | undefined {
+  if (base !== undefined) {
+    if (row.proof === undefined) return 'unproved';
+    if (row.proof.origin !== base.origin) return 'other-origin';
+  }
+  if (row.kind === 'absent') {
+    return table.schema.key.every((part) => absenceIsCacheable(part.type)) ? undefined : 'absence-unprovable';
+  }
+  if (row.id.segment !== id.segment) return 'other-spelling';
+  return row.body.length > table.settings.rowBytesMax ? 'too-large' : undefined;
+}
+
+function entryOf(
+  row: OriginRow,
+  { request: { table } }: Errand,
+  base: LeaseBase | undefined,
+  readAtMs: number,
+  random: () => number,
+): Entry {
+  const { ttlSeconds, negativeTtlSeconds, followedTtlSeconds, ttlJitterPercent } = table.settings;
+  const jittered = (seconds: number) => Math.max(1, Math.round(seconds * (1 - (random() * ttlJitterPercent) / 100)));
+  const followed = base !== undefined && row.proof !== undefined;
+  const common = {
+    exactness: followed ? row.proof.exactness : ('inexact' as const),
+    // F, in the epoch of the stamp that the lease was taken under: it is the same server's.
+    version: followed ? versionOf(epochOf(base.to), row.proof.at) : VERSION_ZERO,
+    readAtMs,
+  };
+  return row.kind === 'row'
+    ? {
+        ...common,
+        kind: 'row',
+        shape: row.shape,
+        ttlSeconds: jittered(followed ? followedTtlSeconds : ttlSeconds),
+        body: row.body,
+      }
+    : {
+        ...common,
+        kind: 'negative',
+        shape: table.schema.shape,
+        // A followed "no such row" hears of the INSERT.
+        ttlSeconds: jittered(followed ? followedTtlSeconds : negativeTtlSeconds),
+        body: Buffer.alloc(0),
+      };
+}
+
+async function fill(errand: Errand, token: string, entry: Entry): Promise<FillOutcome | 'refused'> {
+  const { request, candidate } = errand;
+  // An expired "no such row" is never served, so it need not be kept.
+  const graceSeconds = entry.kind === 'row' ? request.table.settings.graceSeconds : 0;
+  const keptMs = (entry.ttlSeconds + graceSeconds) * 1000;
+  try {
+    return await candidate.shard.fill(request.cacheKey, token, entry, keptMs, followedAs(errand));
+  } catch (error) {
+    if (error instanceof ShardUnavailable) return 'refused';
+    throw error;
+  }
+}
+
+async function release({ request, candidate }: Errand, token: string, entry: 'keep' | 'drop'): Promise<void> {
+  try {
+    await candidate.shard.release(request.cacheKey, token, entry);
+  } catch (error) {
+    // The lease runs out by itself.
+    if (!(error instanceof ShardUnavailable)) throw error;
+  }
+}
+
+export function collapsed({ candidate, fwd }: Errand, found: Found): Answer {
+  return { found, story: { outcome: 'collapsed', place: placeOf(candidate), fwd } };
+}
+
+export function unstored({ request, candidate, fwd }: Errand, row: OriginRow, because: Unstored): Answer {
+  return { found: foundAs(row, request.id), story: { outcome: 'unstored', place: placeOf(candidate), fwd, because } };
+}

@@ -1,0 +1,52 @@
+/** What the journey needs of the world. */
+import type { Entry } from '../../shared/entry/entry.ts';
+import type { RowId } from '../../shared/key/row-id.ts';
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import type { OriginRow } from '../../shared/origin/row-select.ts';
+import type { Layers } from '../../shared/ring/layers.ts';
+import type { ShardRead } from '../../shared/shard/read-batch.ts';
+import type { FillOutcome, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
+import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
+import type { Answer } from './answer.ts';
+import type { Flights } from './flights.ts';
+import type { TrustRules } from './trust.ts';
+
+/** All but `name` and `state` may throw ShardUnavailable. */
+export interface ShardPort {
+  readonly name: string;
+  readonly state: ShardState;
+  read(cacheKey: string): Promise<ShardRead>;
+  seenStamp(): Promise<SeenStamp | undefined>;
+  lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;
+  fill(
+    cacheKey: string,
+    token: string,
+    entry: Entry,
+    ttlMs: number,
+    followedAs: string | undefined,
+  ): Promise<FillOutcome>;
+  release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
+}
+
+export interface OriginPort {
+  /** The read begins after this call. Throws OriginUnavailable. */
+  read(table: ExposedTable, id: RowId): Promise<OriginRow>;
+}
+
+export interface Ports {
+  readonly layers: Layers<ShardPort>;
+  readonly origin: OriginPort;
+  readonly flights: Flights;
+  /** By layer; nothing where sync is off. */
+  readonly trustRules: readonly TrustRules[] | undefined;
+  /** Longer than the longest origin read, in ms. */
+  readonly leaseTtlMs: number;
+  /** How long a read waits for its client's own write to reach the shard, in ms. */
+  readonly writeWaitMs: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Whether it is worth asking; a refresh that would fail is not tried. */
+  readonly isOriginUp: () => boolean;
+  /** A refresh behind a hit has ended. */
+  readonly onRefresh: (table: ExposedTable, outcome: Answer['story']['outcome'] | 'failed') => void;
+}

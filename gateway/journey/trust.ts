@@ -1,0 +1,116 @@
+/**
+ * By which rule do a shard's entries count, for this table and now?
+ *
+ * A followed table's shard is believed by its own stamp only, read in the same command as the entry: if it lists our ring
+ * and our table, if it is young enough, and if it has not gone back. Else the shard is silent, and the next layer is asked.
+ * A table that is not followed has its TTLs only.
+ */
+import { ageSeconds, decodeEntry, type Entry, freshSeconds } from '../../shared/entry/entry.ts';
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
+import { floorOf, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
+
+export type Trust =
+  /** Not followed, or nobody has ever followed it here: entries live by their TTL. */
+  | { readonly kind: 'by-ttl'; readonly syncLost?: SilentBecause }
+  /** The shard vouches for its entries from `floor` on; it has heard of every change up to stamp.asOf. */
+  | { readonly kind: 'by-stamp'; readonly stamp: Stamp; readonly floor: string }
+  /** It vouched until stamp.asOf; from then on its entries live by the table's TTL (`onSyncLost: serve`). */
+  | { readonly kind: 'until-lost'; readonly stamp: Stamp; readonly floor: string; readonly syncLost: SilentBecause };
+
+export type Standing =
+  | { readonly kind: 'vouches'; readonly trust: Trust }
+  | { readonly kind: 'silent'; readonly because: SilentBecause; readonly seen: SeenStamp | undefined };
+
+export type SilentBecause =
+  /** No stamp: the shard was emptied, or the sync worker has not reached it yet. */
+  | 'no-stamp'
+  /** The sync worker routes by other rings than ours, or does not follow the table under our key. */
+  | 'not-followed'
+  /** It has not heard of the changes lately. */
+  | 'behind'
+  /** Its stamp is from the future: the clocks differ by more than the bound. */
+  | 'clock-ahead'
+  /** Its stamp is older than one that we saw here: what was applied since is lost. */
+  | 'went-back';
+
+export interface TrustRules {
+  /** Of the ring that this gateway places keys by. */
+  readonly ringHash: string;
+  readonly stalenessBoundMs: number;
+}
+
+const BY_TTL: Standing = { kind: 'vouches', trust: { kind: 'by-ttl' } };
+
+/** @param rules nothing where sync is off. */
+export function standingOf(
+  seen: SeenStamp | undefined,
+  table: ExposedTable,
+  rules: TrustRules | undefined,
+  now: number,
+): Standing {
+  if (rules === undefined || !table.settings.follow) return BY_TTL;
+  const silent = (because: SilentBecause): Standing => ({ kind: 'silent', because, seen });
+  if (seen === undefined) return silent('no-stamp');
+  const because = shardStanding(seen, rules, now);
+  if (because !== undefined) return silent(because);
+  const floor = floorOf(seen.stamp, table.followedName, rules.ringHash);
+  if (floor === undefined) return silent('not-followed');
+  return { kind: 'vouches', trust: { kind: 'by-stamp', stamp: seen.stamp, floor } };
+}
+
+/** Why a shard with a stamp vouches for no table; nothing where it can. */
+export function shardStanding(
+  { stamp, wentBack }: SeenStamp,
+  { ringHash, stalenessBoundMs }: TrustRules,
+  now: number,
+): SilentBecause | undefined {
+  if (wentBack) return 'went-back';
+  if (!Object.hasOwn(stamp.rings, ringHash)) return 'not-followed';
+  if (now - stamp.asOf > stalenessBoundMs) return 'behind';
+  return stamp.asOf - now > stalenessBoundMs ? 'clock-ahead' : undefined;
+}
+
+/** What a silent shard's entries still are under `onSyncLost: serve`; nothing where they may be older than its stamp says. */
+export function trustOfSilent(
+  { because, seen }: Standing & { kind: 'silent' },
+  table: ExposedTable,
+  { ringHash }: TrustRules,
+): Trust | undefined {
+  switch (because) {
+    case 'no-stamp':
+      return { kind: 'by-ttl', syncLost: because };
+    case 'behind': {
+      const stamp = seen?.stamp;
+      const floor = stamp && floorOf(stamp, table.followedName, ringHash);
+      return stamp && floor !== undefined ? { kind: 'until-lost', stamp, floor, syncLost: because } : undefined;
+    }
+    case 'not-followed':
+    case 'clock-ahead':
+    case 'went-back':
+      return undefined;
+  }
+}
+
+/** The entry, if it is one, of the table as it is now, and counts. */
+export function usableEntry(stored: Buffer, table: ExposedTable, trust: Trust): Entry | undefined {
+  const entry = decodeEntry(stored);
+  if (entry === undefined || entry.shape !== table.schema.shape) return undefined;
+  return trust.kind === 'by-ttl' || isTrusted(entry, trust.stamp, trust.floor) ? entry : undefined;
+}
+
+export interface Life {
+  /** What is left until it expires; negative past it. */
+  readonly freshSeconds: number;
+  /** Since the row was known to be what the origin says; never negative. */
+  readonly ageSeconds: number;
+}
+
+export function lifeOf(entry: Entry, table: ExposedTable, trust: Trust, now: number): Life {
+  if (trust.kind === 'by-ttl') return { freshSeconds: freshSeconds(entry, now), ageSeconds: ageSeconds(entry, now) };
+  // Whoever has heard of every change up to a time knows that the row was still so at that time.
+  const knownAt = Math.max(entry.readAtMs, trust.stamp.asOf);
+  const age = Math.max(0, Math.floor((now - knownAt) / 1000));
+  const fresh = trust.kind === 'by-stamp' ? freshSeconds(entry, now) : table.settings.ttlSeconds - age;
+  return { freshSeconds: fresh, ageSeconds: age };
+}

@@ -1,0 +1,77 @@
+/** Rows of one table by their ids: the SELECT, and what its result says. */
+import { sqlLiteral } from '../key/key-part.ts';
+import { type RowId, rowIdOfCells } from '../key/row-id.ts';
+import { CellMismatch } from '../row/row-json.ts';
+import type { LogPosition } from '../version/version.ts';
+import { describeTypes } from './information-schema.ts';
+import type { TextResult } from './origin-pool.ts';
+import { quoteName } from './table-name.ts';
+import type { TableSchema } from './table-schema.ts';
+
+export type OriginRow = {
+  /** What the read is known to include; nothing where it cannot be told: it must not be stored beside followed rows. */
+  readonly proof: Proof | undefined;
+} & (
+  | {
+      readonly kind: 'row';
+      /** Made of the row's own key cells: it need not be the one that was asked for. */
+      readonly id: RowId;
+      readonly body: Buffer;
+      readonly shape: string;
+    }
+  | { readonly kind: 'absent' }
+);
+
+/** PROTOCOL.md, "Knowing F". `exact`: as of `at`. `inexact`: as of `at` or a little later. */
+export interface Proof {
+  readonly exactness: 'exact' | 'inexact';
+  readonly at: LogPosition;
+  /** The identity of the server whose binlog that is; origin-identity.ts. */
+  readonly origin: string;
+}
+
+export type FoundRow = OriginRow & { readonly kind: 'row' };
+
+/** Ids of one table -> what was found, by segment; ids that are not there are absent. */
+export type ReadBatch = (schema: TableSchema, ids: readonly RowId[]) => Promise<Map<string, OriginRow>>;
+
+export function selectRows(schema: TableSchema, ids: readonly RowId[]): string {
+  return `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`;
+}
+
+/** Throws CellMismatch where the table is not what the schema says any more. */
+export function rowsOf(schema: TableSchema, result: TextResult, proof?: Proof): FoundRow[] {
+  requireSameTypes(schema, result);
+  return result.rows.map((cells) => ({
+    kind: 'row',
+    id: rowIdOfCells(
+      schema.key,
+      schema.keyAt.map((at) => cells[at] as Buffer),
+    ),
+    body: schema.encoder.encode(cells),
+    shape: schema.shape,
+    proof,
+  }));
+}
+
+/** Nothing of a client's is in here but literals, made of digits and hex. */
+export function whereIds(schema: TableSchema, ids: readonly RowId[]): string {
+  const literal = (id: RowId, part: number) =>
+    sqlLiteral((schema.key[part] as (typeof schema.key)[number]).type, id.parts[part] as string);
+  const [first, ...more] = schema.key;
+  if (first !== undefined && more.length === 0) {
+    return `${quoteName(first.column)} IN (${ids.map((id) => literal(id, 0)).join(', ')})`;
+  }
+  // Of equalities, not of row constructors: MariaDB uses no index range for (a, b) IN ((1, 2), …).
+  return ids
+    .map(
+      (id) => `(${schema.key.map((part, index) => `${quoteName(part.column)} = ${literal(id, index)}`).join(' AND ')})`,
+    )
+    .join(' OR ');
+}
+
+/** Of the schema's own columns; others may follow. */
+function requireSameTypes(schema: TableSchema, { fields }: TextResult): void {
+  if (describeTypes(fields.slice(0, schema.selectedCount)) === schema.resultTypes) return;
+  throw new CellMismatch(schema.columns.map((column) => column.name).join(), 'known set of types');
+}
