@@ -42,9 +42,13 @@ export const catalogue = {
   'table-unsupported': { title: 'An exposed table cannot be cached' },
   'column-missing': { title: 'The configuration names a column that the table does not have' },
   'key-unsuitable': { title: 'The columns named as key do not identify a row' },
+  'binlog-not-granted': { title: 'MySQL does not tell us where its binlog ends' },
+  'binlog-off': { title: 'The server writes no binlog' },
   'origin-unsupported': { title: 'This MySQL server cannot be the origin' },
   'broker-topology-differs': { title: 'A queue exists with other properties' },
+  'broker-unreachable': { title: 'RabbitMQ cannot be reached' },
   'broker-refused': { title: 'RabbitMQ refuses the user or the virtual host' },
+  'dead-letter-unknown': { title: 'There is no dead letter of this id' },
   'listen-failed': { title: 'The gateway cannot listen there' },
 } as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
 

@@ -84,8 +84,12 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** MariaDB's own, whose names mysql2 does not know. */
+const MARIADB_CODES: ReadonlyMap<unknown, string> = new Map([[1969, 'ER_STATEMENT_TIMEOUT']]);
+
 /** The `code` that Node's and the drivers' errors carry (`ECONNREFUSED`, `ER_NO_SUCH_TABLE`), if there is one. */
 export function codeOf(thrown: unknown): string | undefined {
-  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
-  return typeof thrown.code === 'string' ? thrown.code : undefined;
+  if (typeof thrown !== 'object' || thrown === null) return undefined;
+  if ('code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  return 'errno' in thrown ? MARIADB_CODES.get(thrown.errno) : undefined;
 }

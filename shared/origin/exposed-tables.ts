@@ -10,6 +10,7 @@ import { cellText } from './cells.ts';
 import { ExposedTable } from './exposed-table.ts';
 import type { Queryable } from './information-schema.ts';
 import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, type SqlServer, sqlServerOf } from './server-version.ts';
+import { whyUnprovable } from './provable.ts';
 import { readTableSchema } from './table-schema.ts';
 
 export class ExposedTables {
@@ -45,6 +46,8 @@ export class ExposedTables {
         tables.map(({ label, keyPrefix, schema }) => ({ name: label, prefix: keyPrefix, key: schema.key })),
       ),
     );
+    const followed = tables.filter(({ settings }) => settings.follow);
+    problems.push(...(await whyUnprovable(origin, server, followed)));
     const [first, ...rest] = problems;
     if (first !== undefined) throw new SetupError([first, ...rest]);
     return new ExposedTables(origin, config, log, server, tables);

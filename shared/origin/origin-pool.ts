@@ -102,12 +102,15 @@ export class OriginPool {
     return (await this.#guarded([sql]))[0] as TextResult;
   }
 
-  /** Several statements in one packet: one result each, if all of them succeed. Throws as `query` does. */
-  packet(statements: readonly string[]): Promise<TextResult[]> {
-    return this.#guarded(statements);
+  /**
+   * Several statements in one packet: one result each, if all of them succeed. Throws as `query` does.
+   * @param bounded the statements bound their own time, below the deadline: reaching it is not the server's trouble.
+   */
+  packet(statements: readonly string[], bounded = false): Promise<TextResult[]> {
+    return this.#guarded(statements, bounded);
   }
 
-  async #guarded(statements: readonly string[]): Promise<TextResult[]> {
+  async #guarded(statements: readonly string[], bounded = false): Promise<TextResult[]> {
     // Whoever asks now has lost its client already: the listener closes first.
     if (this.#stopped) throw new OriginUnavailable('origin-unreachable', 'The gateway is stopping.');
     if (this.#breaker.state === 'open') {
@@ -119,7 +122,8 @@ export class OriginPool {
       this.#breaker.succeeded();
       return results;
     } catch (error) {
-      const trouble = this.#troubleIn(error);
+      const isOwnBound = bounded && GIVEN_UP.has(codeOf(error) ?? '');
+      const trouble = isOwnBound ? undefined : this.#troubleIn(error);
       if (trouble === undefined) {
         this.#breaker.succeeded();
         throw error;

@@ -26,13 +26,16 @@ import type { TableSchema } from './table-schema.ts';
 
 /** Several statements in one packet, one result each; the connection is closed unless all succeed. */
 export interface PacketPort {
-  packet(statements: readonly string[]): Promise<TextResult[]>;
+  packet(statements: readonly string[], bounded?: boolean): Promise<TextResult[]>;
 }
 
 /** Single reads that go in one packet; each is a transaction of its own. */
 const SINGLES_PER_PACKET = 64;
 
-type LockClause = 'SKIP LOCKED' | 'NOWAIT' | 'WAIT';
+type Lock = 'SKIP LOCKED' | 'NOWAIT' | 'WAIT';
+
+/** The longest that a single row's lock is waited for. MySQL's own lock timeout is a second, and takes up to two. */
+const LOCK_WAIT_MS = 500;
 
 /** @param server as it is known by then; it is asked at each read. */
 export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBatch {
@@ -75,7 +78,7 @@ class ProvingSession {
 
   /** Exact. What is locked is left out. */
   async readTogether(schema: TableSchema, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
-    const select = selectRows(schema, ids) + this.#locking('SKIP LOCKED');
+    const select = selectRows(schema, ids) + lockingClause(this.#server, 'SKIP LOCKED');
     const results = await this.#origin.packet([this.#identity, 'BEGIN', select, this.#end, 'COMMIT']);
     const [identity, , rows, end] = results as [TextResult, TextResult, TextResult, TextResult];
     const proof = { exactness: 'exact', at: positionIn(end), origin: originIdentity(identity) } as const;
@@ -106,9 +109,16 @@ class ProvingSession {
     }
   }
 
+  #bounded(select: string, lock: 'NOWAIT' | 'WAIT'): string {
+    if (lock === 'NOWAIT') return select;
+    return this.#server.flavour === 'mysql'
+      ? select.replace(/^SELECT /, `SELECT /*+ MAX_EXECUTION_TIME(${LOCK_WAIT_MS}) */ `)
+      : `SET STATEMENT max_statement_time = ${LOCK_WAIT_MS / 1000} FOR ${select}`;
+  }
+
   async #readEach(schema: TableSchema, ids: readonly RowId[], lock: 'NOWAIT' | 'WAIT'): Promise<[string, OriginRow][]> {
-    const selects = ids.map((id) => selectRows(schema, [id]) + this.#locking(lock));
-    const results = await this.#origin.packet([this.#end, this.#identity, ...selects]);
+    const selects = ids.map((id) => this.#bounded(selectRows(schema, [id]) + lockingClause(this.#server, lock), lock));
+    const results = await this.#origin.packet([this.#end, this.#identity, ...selects], lock === 'WAIT');
     const [end, identity, ...rows] = results as [TextResult, TextResult, ...TextResult[]];
     const proof = { exactness: 'inexact', at: positionIn(end), origin: originIdentity(identity) } as const;
     return ids.map((id, index) => {
@@ -116,12 +126,12 @@ class ProvingSession {
       return [id.segment, row ?? { kind: 'absent', proof }];
     });
   }
+}
 
-  /** MySQL takes the SELECT privilege alone for FOR SHARE from 8.0.22 on. */
-  #locking(clause: LockClause): string {
-    const share = this.#server.flavour === 'mysql' ? ' FOR SHARE' : ' LOCK IN SHARE MODE';
-    return clause === 'WAIT' ? share : `${share} ${clause}`;
-  }
+/** MySQL takes the SELECT privilege alone for FOR SHARE from 8.0.22 on. */
+export function lockingClause({ flavour }: SqlServer, lock: Lock): string {
+  const share = flavour === 'mysql' ? ' FOR SHARE' : ' LOCK IN SHARE MODE';
+  return lock === 'WAIT' ? share : `${share} ${lock}`;
 }
 
 function positionIn(end: TextResult) {
@@ -130,8 +140,16 @@ function positionIn(end: TextResult) {
   return { file: cellText(row[0]), position: cellNumber(row[1]) ?? 0 };
 }
 
-/** MariaDB says of NOWAIT what it says of waiting in vain. */
+const LOCKED: ReadonlySet<string> = new Set([
+  // MariaDB says of NOWAIT what it says of waiting in vain.
+  'ER_LOCK_WAIT_TIMEOUT',
+  'ER_LOCK_NOWAIT',
+  // The statement's own bound, in MariaDB and in MySQL.
+  'ER_STATEMENT_TIMEOUT',
+  'ER_QUERY_TIMEOUT',
+]);
+
 function isLocked(error: unknown): boolean {
   const code = codeOf(error);
-  return code === 'ER_LOCK_WAIT_TIMEOUT' || code === 'ER_LOCK_NOWAIT';
+  return code !== undefined && LOCKED.has(code);
 }

@@ -39,7 +39,7 @@ export async function loadDemoData(origin: DemoOrigin, onProgress?: OnProgress):
       onProgress?.({ kind: 'note', text: '  demo data  found, as an earlier start left it' });
       return 'found';
     }
-    const rows = await load(connection, tables, wanted);
+    const rows = await load(connection, origin, tables, wanted);
     const took = seconds(performance.now() - startedAt);
     onProgress?.({
       kind: 'note',
@@ -68,7 +68,12 @@ async function loadedSignature(connection: Connection): Promise<string | undefin
   return typeof signature === 'string' ? signature : undefined;
 }
 
-async function load(connection: Connection, tables: readonly DemoTable[], signature: string): Promise<number> {
+async function load(
+  connection: Connection,
+  server: DemoServer,
+  tables: readonly DemoTable[],
+  signature: string,
+): Promise<number> {
   await connection.query("SET SESSION sql_mode = '', time_zone = '+00:00', foreign_key_checks = 0");
   // The note that the data is complete goes first and comes last: a load that was interrupted is done again.
   await connection.query('DROP DATABASE IF EXISTS ringfill_demo');
@@ -85,7 +90,7 @@ async function load(connection: Connection, tables: readonly DemoTable[], signat
       throw new Error(`${table.database}.${table.name} of the demo data could not be loaded: ${said}`);
     });
   }
-  await createAccount(connection);
+  await createAccount(connection, server);
   await connection.query('CREATE DATABASE ringfill_demo');
   await connection.query('CREATE TABLE ringfill_demo.loaded (signature CHAR(64) NOT NULL PRIMARY KEY)');
   await connection.query('INSERT INTO ringfill_demo.loaded VALUES (?)', [signature]);
@@ -118,12 +123,16 @@ async function loadTable(connection: Connection, table: DemoTable): Promise<numb
   return rows;
 }
 
-async function createAccount(connection: Connection): Promise<void> {
+async function createAccount(connection: Connection, { flavour, version }: DemoServer): Promise<void> {
+  // Before 8.0.22 MySQL asks for more than SELECT where rows are share-locked.
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
+  const isOld = flavour === 'mysql' && major === 8 && minor === 0 && patch < 22;
+  const read = isOld ? 'SELECT, LOCK TABLES' : 'SELECT';
   for (const host of ['127.0.0.1', 'localhost']) {
     const account = `'${demoAccount.user}'@'${host}'`;
     await connection.query(`CREATE USER IF NOT EXISTS ${account} IDENTIFIED BY '${demoAccount.password}'`);
-    await connection.query(`GRANT SELECT ON test.* TO ${account}`);
-    await connection.query(`GRANT SELECT ON shop.* TO ${account}`);
+    await connection.query(`GRANT ${read} ON test.* TO ${account}`);
+    await connection.query(`GRANT ${read} ON shop.* TO ${account}`);
     await connection.query(`GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${account}`);
   }
 }

@@ -17,6 +17,8 @@ export interface GatewaySettings {
   readonly rings?: Config['rings'];
   readonly defaults?: Partial<Config['defaults']>;
   readonly keyPrefix?: string;
+  /** Sync is off without it; the broker is the stack's unless it is said here. */
+  readonly sync?: Partial<NonNullable<Config['sync']>>;
 }
 
 export interface TestGateway {
@@ -35,6 +37,7 @@ export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { te
     rings: settings.rings ?? ringsOf(stack),
     keyPrefix,
     tables: settings.tables,
+    ...(settings.sync && { sync: { broker: { url: stack.rabbitmq.url }, ...settings.sync } }),
     ...(settings.shards && { shards: settings.shards }),
     ...(settings.defaults && { defaults: settings.defaults }),
     log: { level: 'error' },
