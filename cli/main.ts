@@ -5,12 +5,14 @@ import './require-node.ts';
 import { Command } from 'commander';
 import { SetupError } from '../shared/errors/errors.ts';
 import { checkCommand } from './commands/check.ts';
+import { deadLettersCommand } from './commands/dead-letters.ts';
 import { gatewayCommand } from './commands/gateway.ts';
 import { initCommand } from './commands/init.ts';
 import { demoCommand } from './commands/demo.ts';
 import { getCommand } from './commands/get.ts';
 import { ownerCommand } from './commands/owner.ts';
 import { ringCommand } from './commands/ring.ts';
+import { syncWorkerCommand } from './commands/sync-worker.ts';
 import { packageVersion } from './package-version.ts';
 
 const program = new Command('ringfill')
@@ -20,9 +22,11 @@ const program = new Command('ringfill')
   .addCommand(initCommand())
   .addCommand(checkCommand())
   .addCommand(gatewayCommand())
+  .addCommand(syncWorkerCommand())
   .addCommand(getCommand())
   .addCommand(ringCommand())
   .addCommand(ownerCommand())
+  .addCommand(deadLettersCommand())
   .addCommand(demoCommand());
 
 try {

@@ -6,19 +6,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { Config, RingConfig } from '../shared/config/schema.ts';
-import { codeOf, messageOf, OriginUnavailable, SetupError } from '../shared/errors/errors.ts';
-import { stampKey } from '../shared/key/cache-key.ts';
-import { Backoff } from '../shared/lifecycle/backoff.ts';
-import { ExposedTables } from '../shared/origin/exposed-tables.ts';
+import type { Config } from '../shared/config/schema.ts';
+import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
+import { awaitTables } from '../shared/origin/await-tables.ts';
+import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
 import { plainRead } from '../shared/origin/plain-read.ts';
 import { provedRead } from '../shared/origin/proved-read.ts';
 import { RowReader } from '../shared/origin/row-reader.ts';
-import { Layers } from '../shared/ring/layers.ts';
-import { describeEndpoint } from '../shared/shard/endpoint.ts';
-import { Shard } from '../shared/shard/shard.ts';
-import { ringHash } from '../shared/stamp/followed.ts';
+import type { Layers } from '../shared/ring/layers.ts';
+import { ringHashOf, shardLayers } from '../shared/shard/shard-layers.ts';
+import type { Shard } from '../shared/shard/shard.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { buildApp } from './app.ts';
 import { Flights } from './journey/flights.ts';
@@ -79,7 +77,10 @@ export class Gateway {
       reload: async (table) => this.#tables?.reload(table),
       onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, rowsAsked, seconds),
     });
-    this.#layers = layersOf(config, log, this.#telemetry);
+    this.#layers = shardLayers(config, log, {
+      onChange: (ring, shard, state) => this.#telemetry.shardChanged(ring, shard, state),
+      onAnswer: (command, seconds) => this.#telemetry.shardCommand(command, seconds),
+    });
   }
 
   /**
@@ -115,7 +116,7 @@ export class Gateway {
       throw listenFailed(error, http);
     }
     this.#log.info({ url }, 'listening');
-    const tables = await this.#loadTables();
+    const tables = await awaitTables(this.#pool, this.#config, this.#log, signal);
     signal.throwIfAborted();
     this.#tables = tables;
     tables.reloadEvery(origin.schemaReloadSeconds);
@@ -181,84 +182,10 @@ export class Gateway {
     if (this.#tables === undefined) throw new Error('rows are read only once the tables are known');
     return this.#tables;
   }
-
-  async #loadTables(): Promise<ExposedTables> {
-    const backoff = new Backoff(200, 5_000);
-    for (;;) {
-      try {
-        return await ExposedTables.load(this.#pool, this.#config, this.#log);
-      } catch (error) {
-        if (!(error instanceof OriginUnavailable)) throw error;
-        if (error.code === 'origin-login-refused') throw loginRefused(error);
-        const retryMs = Math.round(backoff.nextMs());
-        this.#log.warn({ reason: error.message, retryMs }, 'not ready: waiting for MySQL');
-        await sleep(retryMs, undefined, { signal: this.#stopping.signal });
-      }
-    }
-  }
 }
 
 function trustRulesOf({ rings, sync }: Config): TrustRules[] | undefined {
-  if (sync === undefined) return undefined;
-  const { stalenessBoundMs } = sync;
-  return rings.map((ring) => ({ ringHash: ringHashOf(ring), stalenessBoundMs }));
-}
-
-function ringHashOf({ shards, placement }: RingConfig): string {
-  return ringHash(Object.keys(shards), placement ?? 'balanced');
-}
-
-function layersOf(config: Config, log: Log, telemetry: GatewayTelemetry): Layers<Shard> {
-  const { timeoutMs, failuresToOpen } = config.shards;
-  const followedBy = (ring: RingConfig) =>
-    config.sync && { stampKey: stampKey(config.keyPrefix), ringHash: ringHashOf(ring) };
-  return new Layers(
-    config.rings.map((ring) => ({
-      name: ring.name,
-      placement: ring.placement ?? 'balanced',
-      shards: new Map(
-        Object.entries(ring.shards).map(([name, endpoint]) => {
-          const address = addressOf(name, endpoint);
-          const shard = new Shard({
-            name,
-            ring: ring.name,
-            endpoint,
-            followed: followedBy(ring),
-            timeoutMs,
-            failuresToOpen,
-            onChange: (_, state, why) => {
-              telemetry.shardChanged(ring.name, name, state);
-              const fields = { shard: name, ring: ring.name, address };
-              if (state === 'down') log.warn({ ...fields, reason: why }, 'shard out of use');
-              else log.info(fields, 'shard in use');
-            },
-            onStillDown: (reason) =>
-              log.warn({ shard: name, ring: ring.name, address, reason }, 'shard still out of use'),
-            onAnswer: (command, seconds) => telemetry.shardCommand(command, seconds),
-          });
-          return [name, shard] as const;
-        }),
-      ),
-    })),
-  );
-}
-
-/** Throws SetupError where the URL is not one. */
-function addressOf(shard: string, endpoint: Config['rings'][number]['shards'][string]): string {
-  try {
-    return describeEndpoint(endpoint);
-  } catch (error) {
-    throw new SetupError([{ code: 'config-invalid', where: `rings: shard ${shard}`, message: messageOf(error) }], {
-      cause: error,
-    });
-  }
-}
-
-function loginRefused(error: OriginUnavailable): SetupError {
-  const mend = 'check user and password in origin.url, and that the account may connect from this host';
-  return new SetupError([{ code: 'origin-login-refused', where: 'origin.url', message: error.message, mend }], {
-    cause: error,
-  });
+  return sync && rings.map((ring) => ({ ringHash: ringHashOf(ring), stalenessBoundMs: sync.stalenessBoundMs }));
 }
 
 function listenFailed(error: unknown, { host, port }: Config['http']): SetupError {

@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import type { DemoServer } from './demo-data/demo-table.ts';
 import { demoAccount } from './demo-data/load.ts';
 import { demoTables } from './demo-data/demo-tables.ts';
-import type { GatewayProcess } from './gateway-process.ts';
+import type { RingfillProcess } from './ringfill-process.ts';
 import { loopback } from './ports.ts';
 import type { Stack } from './stack.ts';
 
@@ -16,10 +16,21 @@ export interface DemoServers {
     readonly ring: string;
     readonly server: { readonly url: string };
   }[];
+  readonly rabbitmq?: { readonly url: string } | undefined;
 }
 
-/** The gateway's configuration for the demo's servers and tables, as an object that YAML can say. */
-export function demoConfiguration({ mysql, shards }: DemoServers, httpPort: number): Record<string, unknown> {
+/** Where the gateway and the sync worker listen. */
+export interface DemoPorts {
+  readonly gateway: number;
+  readonly syncWorker: number;
+}
+
+/** The configuration for the demo's servers and tables, as an object that YAML can say. Without a broker there is no sync. */
+export function demoConfiguration(
+  { mysql, shards, rabbitmq }: DemoServers,
+  ports: DemoPorts,
+  stateFolder: string,
+): Record<string, unknown> {
   const rings = (['primary', 'fallback'] as const).map((ring) => ({
     name: ring,
     shards: Object.fromEntries(
@@ -30,11 +41,12 @@ export function demoConfiguration({ mysql, shards }: DemoServers, httpPort: numb
     .filter((table) => table.isSupportedBy?.(mysql) ?? true)
     .map(({ database, name, deny }) => [`${database}.${name}`, deny === undefined ? {} : { columns: { deny } }]);
   return {
-    http: { host: loopback, port: httpPort },
+    http: { host: loopback, port: ports.gateway },
     origin: {
       url: `mysql://${demoAccount.user}:${demoAccount.password}@${mysql.host}:${String(mysql.port)}`,
     },
     rings: rings.filter(({ shards: members }) => Object.keys(members).length > 0),
+    ...(rabbitmq === undefined ? {} : { sync: { broker: { url: rabbitmq.url }, stateFolder, port: ports.syncWorker } }),
     tables: Object.fromEntries(tables) as Record<string, unknown>,
   };
 }
@@ -44,10 +56,15 @@ export function writeConfiguration(file: string, configuration: Record<string, u
 }
 
 /** What scripts and operators find in stack.json. */
-export function stackDescription(stack: Stack, gateway: GatewayProcess): Record<string, unknown> {
+export function stackDescription(
+  stack: Stack,
+  gateway: RingfillProcess,
+  syncWorker: RingfillProcess,
+): Record<string, unknown> {
   const { mysql, shards, rabbitmq } = stack;
   return {
     gateway: { url: gateway.url, pid: gateway.pid },
+    syncWorker: { url: syncWorker.url, pid: syncWorker.pid },
     mysql: {
       host: mysql.host,
       port: mysql.port,

@@ -35,7 +35,7 @@ const shards = (['primary', 'fallback'] as const).flatMap((ring) =>
 const folder = path.resolve('.ringfill');
 const configFile = path.join(folder, 'ringfill.yml');
 mkdirSync(folder, { recursive: true });
-writeConfiguration(configFile, demoConfiguration({ mysql, shards }, 8080));
+writeConfiguration(configFile, demoConfiguration({ mysql, shards }, { gateway: 8080, syncWorker: 8081 }, folder));
 onProgress({
   kind: 'note',
   text: `Written: ${configFile}. Now: npm run ringfill -- gateway --config .ringfill/ringfill.yml`,

@@ -13,13 +13,14 @@ import {
   writeConfiguration,
   writeStackDescription,
 } from './demo-files.ts';
-import { startGateway, type GatewayProcess } from './gateway-process.ts';
+
 import { ensureServers, ServersNotInstalled } from './install-servers.ts';
 import { PortNotAllowed, PortTaken, requireFree } from './ports.ts';
 import { printTo, seconds, type OnProgress } from './progress.ts';
 import { ServerMissing } from './server-binaries.ts';
 import { ServerStartFailed, type ServerExit } from './server-process.ts';
 import { FolderInUse } from './server-record.ts';
+import { startGateway, startSyncWorker, type RingfillProcess } from './ringfill-process.ts';
 import { demoPorts, portsFrom, startStack, type Stack } from './stack.ts';
 
 export interface DemoOptions {
@@ -56,8 +57,12 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
   note(`ringfill demo: real servers on private ports, everything under ${folder}. Ctrl-C stops it all.`);
   try {
     const port = options.port ?? 8080;
+    const syncWorkerPort = port + 1;
     // Needed last and taken most often: better heard of first.
-    await requireFree([{ port, wantedBy: 'the gateway', advice: gatewayPortAdvice }]);
+    await requireFree([
+      { port, wantedBy: 'the gateway', advice: gatewayPortAdvice },
+      { port: syncWorkerPort, wantedBy: 'the sync worker', advice: gatewayPortAdvice },
+    ]);
     await ensureServers(onProgress);
     signal.throwIfAborted();
     const stack = await startStack({
@@ -74,14 +79,21 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
     await loadDemoData(stack.mysql, onProgress);
     signal.throwIfAborted();
 
-    writeConfiguration(configFile, demoConfiguration(stack, port));
-    const gateway = await startGateway({ folder, port, configFile, portAdvice: gatewayPortAdvice, onProgress, signal });
+    const stateFolder = path.join(folder, 'state');
+    writeConfiguration(
+      configFile,
+      demoConfiguration(stack, { gateway: port, syncWorker: syncWorkerPort }, stateFolder),
+    );
+    const common = { folder, configFile, portAdvice: gatewayPortAdvice, onProgress, signal };
+    const syncWorker = await startSyncWorker({ ...common, port: syncWorkerPort });
+    toStop.push(async () => await syncWorker.stop());
+    const gateway = await startGateway({ ...common, port });
     toStop.push(async () => await gateway.stop());
-    writeStackDescription(descriptionFile, stackDescription(stack, gateway));
+    writeStackDescription(descriptionFile, stackDescription(stack, gateway, syncWorker));
     toStop.push(() => removeStackDescription(descriptionFile));
 
     note(await welcome(stack, gateway, descriptionFile, performance.now() - startedAt));
-    tellOfLosses(stack, signal, note);
+    tellOfLosses(stack, syncWorker, signal, note);
     const ending = await Promise.race([
       asked.stop.then((): Ending => ({ kind: 'asked' })),
       gateway.exited.then((exit): Ending => ({ kind: 'gateway ended', exit })),
@@ -132,9 +144,14 @@ function listenForStop(): StopRequest {
 }
 
 /** A shard that somebody kills is what the demo is for: it is told, and nothing else is done about it. */
-function tellOfLosses(stack: Stack, signal: AbortSignal, note: (text: string) => void): void {
+function tellOfLosses(
+  stack: Stack,
+  syncWorker: RingfillProcess,
+  signal: AbortSignal,
+  note: (text: string) => void,
+): void {
   const broker = stack.rabbitmq === undefined ? [] : [stack.rabbitmq];
-  const servers = [stack.mysql, ...stack.shards.map(({ server }) => server), ...broker];
+  const servers = [stack.mysql, ...stack.shards.map(({ server }) => server), ...broker, syncWorker];
   for (const server of servers) {
     void server.exited.then((exit) => {
       if (!signal.aborted) note(`${server.name} has ended (${wordsFor(exit)}); the gateway goes on without it.`);
@@ -144,7 +161,7 @@ function tellOfLosses(stack: Stack, signal: AbortSignal, note: (text: string) =>
 
 async function welcome(
   stack: Stack,
-  gateway: GatewayProcess,
+  gateway: RingfillProcess,
   descriptionFile: string,
   tookMs: number,
 ): Promise<string> {

@@ -4,6 +4,7 @@
  */
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { OriginTrouble } from '../../shared/errors/errors.ts';
+import type { Unstorable } from '../../shared/fill/entry-to-store.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { OriginRow } from '../../shared/origin/row-select.ts';
 import type { SilentBecause } from './trust.ts';
@@ -66,14 +67,9 @@ export type ForwardReason =
 
 /** Every reason not to store what was read. */
 export type Unstored =
+  | Unstorable
   /** No shard of any layer answers. */
   | 'no-shard'
-  /** Past `rowBytesMax`. */
-  | 'too-large'
-  /** The client's spelling is not the row's own: an entry under it would never hear of a change. */
-  | 'other-spelling'
-  /** "No such row" under a collation that has other spellings of this text. */
-  | 'absence-unprovable'
   /** Another gateway filled meanwhile, or the lease ran out. */
   | 'lease-lost'
   /** Another gateway holds the lease and did not fill in time. */
@@ -86,10 +82,6 @@ export type Unstored =
   | 'early'
   /** What the shard has is newer. */
   | 'older'
-  /** The row was locked for too long to prove what the read includes. */
-  | 'unproved'
-  /** It was read from another server than the one whose changes the shard hears of. */
-  | 'other-origin'
   /** No shard vouches for what it holds. */
   | SilentBecause;
 

@@ -8,13 +8,11 @@
  * Throws OriginUnavailable; ShardUnavailable only before the origin was asked, so that no row is read twice.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
-import { absenceIsCacheable } from '../../shared/key/key-part.ts';
+import { entryToStore, type StoredEntry, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
 import type { OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { FillOutcome, LeaseBase, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
-import { epochOf, versionOf } from '../../shared/version/version.ts';
 import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
@@ -104,13 +102,14 @@ async function store(
   readAtMs: number,
 ): Promise<Answer> {
   const { request, candidate, fwd } = errand;
-  const reason = whyUnstorable(row, request, base);
+  const { table, id } = request;
+  const reason = whyUnstorable(row, table, id, base);
   if (reason !== undefined) {
     // An entry that was there before is older than this read: left alone, it would be answered with after it.
     await release(errand, token, 'drop');
     return unstored(errand, row, reason);
   }
-  const outcome = await fill(errand, token, entryOf(row, errand, base, readAtMs, ports.random));
+  const outcome = await fill(errand, token, entryToStore(row, table, base, readAtMs, ports.random));
   return outcome === 'stored'
     ? { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } }
     : unstored(errand, row, WHY_UNFILLED[outcome]);
@@ -124,57 +123,8 @@ const WHY_UNFILLED: Readonly<Record<Exclude<FillOutcome, 'stored'> | 'refused', 
   refused: 'shard-refused',
 };
 
-function whyUnstorable(row: OriginRow, { table, id }: RowRequest, base: LeaseBase | undefined): Unstored | undefined {
-  if (base !== undefined) {
-    if (row.proof === undefined) return 'unproved';
-    if (row.proof.origin !== base.origin) return 'other-origin';
-  }
-  if (row.kind === 'absent') {
-    return table.schema.key.every((part) => absenceIsCacheable(part.type)) ? undefined : 'absence-unprovable';
-  }
-  if (row.id.segment !== id.segment) return 'other-spelling';
-  return row.body.length > table.settings.rowBytesMax ? 'too-large' : undefined;
-}
-
-function entryOf(
-  row: OriginRow,
-  { request: { table } }: Errand,
-  base: LeaseBase | undefined,
-  readAtMs: number,
-  random: () => number,
-): Entry {
-  const { ttlSeconds, negativeTtlSeconds, followedTtlSeconds, ttlJitterPercent } = table.settings;
-  const jittered = (seconds: number) => Math.max(1, Math.round(seconds * (1 - (random() * ttlJitterPercent) / 100)));
-  const followed = base !== undefined && row.proof !== undefined;
-  const common = {
-    exactness: followed ? row.proof.exactness : ('inexact' as const),
-    // F, in the epoch of the stamp that the lease was taken under: it is the same server's.
-    version: followed ? versionOf(epochOf(base.to), row.proof.at) : VERSION_ZERO,
-    readAtMs,
-  };
-  return row.kind === 'row'
-    ? {
-        ...common,
-        kind: 'row',
-        shape: row.shape,
-        ttlSeconds: jittered(followed ? followedTtlSeconds : ttlSeconds),
-        body: row.body,
-      }
-    : {
-        ...common,
-        kind: 'negative',
-        shape: table.schema.shape,
-        // A followed "no such row" hears of the INSERT.
-        ttlSeconds: jittered(followed ? followedTtlSeconds : negativeTtlSeconds),
-        body: Buffer.alloc(0),
-      };
-}
-
-async function fill(errand: Errand, token: string, entry: Entry): Promise<FillOutcome | 'refused'> {
+async function fill(errand: Errand, token: string, { entry, keptMs }: StoredEntry): Promise<FillOutcome | 'refused'> {
   const { request, candidate } = errand;
-  // An expired "no such row" is never served, so it need not be kept.
-  const graceSeconds = entry.kind === 'row' ? request.table.settings.graceSeconds : 0;
-  const keptMs = (entry.ttlSeconds + graceSeconds) * 1000;
   try {
     return await candidate.shard.fill(request.cacheKey, token, entry, keptMs, followedAs(errand));
   } catch (error) {

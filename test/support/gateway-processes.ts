@@ -2,13 +2,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { type GatewayProcess, startGateway } from '../../stack/gateway-process.ts';
+import { type RingfillProcess, startGateway } from '../../stack/ringfill-process.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { type GatewaySettings, gatewayConfig } from './gateway.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 
 export interface GatewayProcesses {
-  readonly gateways: readonly GatewayProcess[];
+  readonly gateways: readonly RingfillProcess[];
   readonly keyPrefix: string;
 }
 

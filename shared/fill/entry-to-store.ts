@@ -1,0 +1,78 @@
+/** What was read under a lease -> the entry to store, or why it must not be stored. */
+import { type Entry, VERSION_ZERO } from '../entry/entry.ts';
+import { absenceIsCacheable } from '../key/key-part.ts';
+import type { RowId } from '../key/row-id.ts';
+import type { ExposedTable } from '../origin/exposed-table.ts';
+import type { OriginRow } from '../origin/row-select.ts';
+import type { LeaseBase } from '../shard/shard.ts';
+import { epochOf, versionOf } from '../version/version.ts';
+
+export type Unstorable =
+  /** Past `rowBytesMax`. */
+  | 'too-large'
+  /** The spelling asked for is not the row's own: an entry under it would never hear of a change. */
+  | 'other-spelling'
+  /** "No such row" under a collation that has other spellings of this text. */
+  | 'absence-unprovable'
+  /** The row was locked for too long to prove what the read includes. */
+  | 'unproved'
+  /** It was read from another server than the one whose changes the shard hears of. */
+  | 'other-origin';
+
+/** @param base of the lease; nothing where the table is not followed. */
+export function whyUnstorable(
+  row: OriginRow,
+  table: ExposedTable,
+  id: RowId,
+  base: LeaseBase | undefined,
+): Unstorable | undefined {
+  if (base !== undefined) {
+    if (row.proof === undefined) return 'unproved';
+    if (row.proof.origin !== base.origin) return 'other-origin';
+  }
+  if (row.kind === 'absent') {
+    return table.schema.key.every((part) => absenceIsCacheable(part.type)) ? undefined : 'absence-unprovable';
+  }
+  if (row.id.segment !== id.segment) return 'other-spelling';
+  return row.body.length > table.settings.rowBytesMax ? 'too-large' : undefined;
+}
+
+export interface StoredEntry {
+  readonly entry: Entry;
+  /** Until Redis forgets it: its TTL and the grace after it. */
+  readonly keptMs: number;
+}
+
+/** @param readAtMs when the read began. */
+export function entryToStore(
+  row: OriginRow,
+  table: ExposedTable,
+  base: LeaseBase | undefined,
+  readAtMs: number,
+  random: () => number,
+): StoredEntry {
+  const { ttlSeconds, negativeTtlSeconds, followedTtlSeconds, ttlJitterPercent, graceSeconds } = table.settings;
+  const jittered = (seconds: number) => Math.max(1, Math.round(seconds * (1 - (random() * ttlJitterPercent) / 100)));
+  const proof = base === undefined ? undefined : row.proof;
+  const common = {
+    exactness: proof?.exactness ?? ('inexact' as const),
+    // F, in the epoch of the stamp that the lease was taken under: it is the same server's.
+    version: base === undefined || proof === undefined ? VERSION_ZERO : versionOf(epochOf(base.to), proof.at),
+    readAtMs,
+  };
+  if (row.kind === 'row') {
+    const ttl = jittered(proof === undefined ? ttlSeconds : followedTtlSeconds);
+    const entry: Entry = { ...common, kind: 'row', shape: row.shape, ttlSeconds: ttl, body: row.body };
+    return { entry, keptMs: (ttl + graceSeconds) * 1000 };
+  }
+  // A followed "no such row" hears of the INSERT. An expired one is never served, so it need not be kept.
+  const ttl = jittered(proof === undefined ? negativeTtlSeconds : followedTtlSeconds);
+  const entry: Entry = {
+    ...common,
+    kind: 'negative',
+    shape: table.schema.shape,
+    ttlSeconds: ttl,
+    body: Buffer.alloc(0),
+  };
+  return { entry, keptMs: ttl * 1000 };
+}

@@ -1,0 +1,143 @@
+/**
+ * A row event of a followed table -> the changes of the entries under its rows' keys.
+ *
+ * The key is made of the row's own key cells, as fills make it. What is done under it is the table's strategy:
+ *
+ * | strategy     | INSERT, UPDATE | DELETE, the old key of an UPDATE |
+ * |--------------|----------------|----------------------------------|
+ * | `overwrite`  | `write`        | `absent`, or `remove` where absence is not kept |
+ * | `invalidate` | `remove`       | `remove`                         |
+ * | `refresh`    | `refresh`      | `remove`                         |
+ *
+ * - An INSERT removes too: there may be a "no such row".
+ * - A deleted row is not read back: the answer would be an inexact "no such row", at the cost of a read of the origin a row,
+ *   and a purge of old rows would read every cached one of them. Whoever still asks for one has the next miss do it.
+ * - A row that is too large to be kept, and one that the schema we know does not describe, is removed: the gateway
+ *   reads it anew, and the schema with it.
+ * - Where not even the key can be read, the table's floor has to rise: nobody knows whose entry it was.
+ */
+import type { Change, ChangeOp } from '../../shared/change/change.ts';
+import { absenceIsCacheable } from '../../shared/key/key-part.ts';
+import { rowIdOfCells } from '../../shared/key/row-id.ts';
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import type { TableSchema } from '../../shared/origin/table-schema.ts';
+import { CellMismatch } from '../../shared/row/row-json.ts';
+import type { EventCells, EventRow, EventTable } from './binlog-event.ts';
+
+/** Where in an event's rows the cells are that the schema speaks of. */
+export interface EventView {
+  /** The key's cells, in key order. */
+  keyCells(cells: EventCells): EventCells;
+  /** The cells of `schema.columns`, in order; nothing where the event does not agree with the schema. */
+  readonly exposedCells: ((cells: EventCells) => EventCells) | undefined;
+}
+
+/** Nothing where not even the key's columns are as the schema has them. Asked once a table map and schema. */
+export type ViewOf = (event: EventTable, schema: TableSchema) => EventView | undefined;
+
+/** All that stays the same from row to row. */
+interface Plan {
+  readonly schema: TableSchema;
+  readonly followedName: string;
+  readonly view: EventView | undefined;
+  readonly present: Exclude<ChangeOp, 'absent'>;
+  readonly gone: 'absent' | 'remove';
+}
+
+const NO_BODY = Buffer.alloc(0);
+
+export class RowChanges {
+  readonly #viewOf: ViewOf;
+  readonly #plans = new WeakMap<EventTable, Plan>();
+
+  constructor(viewOf: ViewOf) {
+    this.#viewOf = viewOf;
+  }
+
+  /** In the rows' order; nothing where the table's floor has to rise instead. */
+  of(table: ExposedTable, event: EventTable, rows: readonly EventRow[]): Change[] | undefined {
+    const plan = this.#planOf(table, event);
+    if (plan.view === undefined) return undefined;
+    const changes: Change[] = [];
+    for (const { before, after } of rows) {
+      const oldCells = before && plan.view.keyCells(before);
+      const newCells = after && plan.view.keyCells(after);
+      const oldKey = oldCells && keyOf(table, plan.schema, oldCells);
+      // Most updates leave the key alone, and a key costs more to make than to compare.
+      const sameCells = oldCells !== undefined && newCells !== undefined && areEqual(oldCells, newCells);
+      const newKey = sameCells ? oldKey : newCells && keyOf(table, plan.schema, newCells);
+      if ((before !== undefined && oldKey === undefined) || (after !== undefined && newKey === undefined)) {
+        return undefined;
+      }
+      if (oldKey !== undefined && oldKey !== newKey) changes.push(change(plan, plan.gone, oldKey, NO_BODY));
+      if (newKey !== undefined && after !== undefined) changes.push(presentChange(table, plan, newKey, after));
+    }
+    return changes;
+  }
+
+  #planOf(table: ExposedTable, event: EventTable): Plan {
+    const known = this.#plans.get(event);
+    // The schema is replaced when the server's table has changed, also under a table map that is still in use.
+    if (known !== undefined && known.schema === table.schema) return known;
+    const plan = makePlan(table, this.#viewOf(event, table.schema));
+    this.#plans.set(event, plan);
+    return plan;
+  }
+}
+
+function makePlan(table: ExposedTable, view: EventView | undefined): Plan {
+  const { schema, followedName } = table;
+  const common = { schema, followedName, view };
+  switch (table.settings.strategy) {
+    case 'invalidate':
+      return { ...common, present: 'remove', gone: 'remove' };
+    case 'refresh':
+      return { ...common, present: 'refresh', gone: 'remove' };
+    case 'overwrite': {
+      if (view?.exposedCells === undefined) return { ...common, present: 'remove', gone: 'remove' };
+      const keepsAbsence = schema.key.every((part) => absenceIsCacheable(part.type));
+      return { ...common, present: 'write', gone: keepsAbsence ? 'absent' : 'remove' };
+    }
+  }
+}
+
+function presentChange(table: ExposedTable, plan: Plan, key: string, cells: EventCells): Change {
+  if (plan.present !== 'write') return change(plan, plan.present, key, NO_BODY);
+  const body = bodyOf(plan, cells);
+  const isKept = body !== undefined && body.length <= table.settings.rowBytesMax;
+  return isKept ? change(plan, 'write', key, body) : change(plan, 'remove', key, NO_BODY);
+}
+
+function bodyOf({ schema, view }: Plan, cells: EventCells): Buffer | undefined {
+  const exposed = view?.exposedCells?.(cells);
+  if (exposed === undefined) return undefined;
+  try {
+    return schema.encoder.encode(exposed);
+  } catch (error) {
+    if (error instanceof CellMismatch) return undefined;
+    throw error;
+  }
+}
+
+function change({ followedName, schema }: Plan, op: ChangeOp, key: string, body: Buffer): Change {
+  return { op, table: followedName, key, shape: schema.shape, body };
+}
+
+/** Nothing where the cells are not of the key's types: the table has changed under us. */
+function keyOf(table: ExposedTable, schema: TableSchema, cells: EventCells): string | undefined {
+  if (!cells.every((cell) => cell !== null && cell !== undefined)) return undefined;
+  try {
+    return table.cacheKey(rowIdOfCells(schema.key, cells));
+  } catch (error) {
+    // BigInt of what is not an integer; encodeURIComponent of half a surrogate pair.
+    if (error instanceof SyntaxError || error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
+function areEqual(a: EventCells, b: EventCells): boolean {
+  return a.every((cell, index) => {
+    const other = b[index];
+    return cell !== null && other !== null && other !== undefined && cell.equals(other);
+  });
+}

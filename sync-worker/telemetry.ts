@@ -1,0 +1,121 @@
+/** The sync worker's metrics, named once. Labels are bounded: shards, rings and outcomes, never keys. */
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { ReadBackOutcome } from './apply/read-back.ts';
+import type { ShardApplyStatus } from './apply/status.ts';
+import type { CaptureStatus } from './capture/capture.ts';
+import type { Station } from './capture/capture-run.ts';
+
+export interface Statuses {
+  readonly capture: () => CaptureStatus | undefined;
+  readonly shards: () => readonly ShardApplyStatus[];
+}
+
+export class SyncWorkerTelemetry {
+  readonly registry = new Registry();
+
+  readonly #stations = new Counter({
+    name: 'ringfill_capture_stations_total',
+    help: 'How often capture passed each station: decoded (transactions), published, confirmed (messages), checkpoint-written.',
+    labelNames: ['station'],
+    registers: [this.registry],
+  });
+  readonly #readBacks = new Counter({
+    name: 'ringfill_read_backs_total',
+    help: 'Entries that a change removed and that were read again (strategy refresh), by outcome.',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+
+  constructor({ capture, shards }: Statuses) {
+    collectDefaultMetrics({ register: this.registry });
+    this.#ofCapture('ringfill_capture_following', '1 while this process follows the binlog.', () => {
+      const status = capture();
+      return status === undefined ? undefined : Number(status.state === 'following');
+    });
+    this.#ofCapture(
+      'ringfill_capture_lag_seconds',
+      'How old the newest proof is that every change has been published. Seconds.',
+      () => seconds(capture()?.lagMs),
+    );
+    this.#ofCapture(
+      'ringfill_capture_behind_bytes',
+      'To the end of the binlog, within its last file.',
+      () => capture()?.bytesBehind,
+    );
+    this.#ofShard('ringfill_apply_lag_seconds', 'How old what the shard vouches for is. Seconds.', (status) =>
+      seconds(status.lagMs),
+    );
+    this.#ofShard('ringfill_apply_connected', '1 while a channel is open to the shard’s queue.', (status) =>
+      Number(status.connected),
+    );
+    this.#ofShard(
+      'ringfill_applied_messages',
+      'Messages applied since this process started.',
+      (status) => status.messages,
+    );
+    this.#ofShard(
+      'ringfill_applied_changes',
+      'Changes applied since this process started; repeats count.',
+      (status) => status.changes,
+    );
+    this.#ofShard(
+      'ringfill_applied_bytes',
+      'Bytes of the messages applied since this process started.',
+      (status) => status.bytes,
+    );
+    this.#ofShard(
+      'ringfill_apply_gaps',
+      'How often changes were lost, and what the shard held was dropped.',
+      (status) => status.gaps,
+    );
+    this.#ofShard('ringfill_apply_fenced', 'Messages of a plan that was replaced.', (status) => status.fenced);
+    this.#ofShard('ringfill_dead_letters', 'Messages that could never be applied.', (status) => status.deadLetters);
+
+    this.#shards = shards;
+  }
+
+  readonly #shards: Statuses['shards'];
+
+  passed(station: Station): void {
+    this.#stations.inc({ station });
+  }
+
+  readBack(outcome: ReadBackOutcome): void {
+    this.#readBacks.inc({ outcome });
+  }
+
+  #ofCapture(name: string, help: string, read: () => number | undefined): void {
+    // prom-client keeps it by registering it; without a value it is not shown.
+    void new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        const value = read();
+        if (value === undefined) this.reset();
+        else this.set(value);
+      },
+    });
+  }
+
+  #ofShard(name: string, help: string, read: (status: ShardApplyStatus) => number | undefined): void {
+    const statuses = () => this.#shards();
+    void new Gauge({
+      name,
+      help,
+      labelNames: ['ring', 'shard'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const status of statuses()) {
+          const value = read(status);
+          if (value !== undefined) this.set({ ring: status.ring, shard: status.shard }, value);
+        }
+      },
+    });
+  }
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}

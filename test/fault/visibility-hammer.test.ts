@@ -1,0 +1,116 @@
+/**
+ * "After a change, what it changed is never seen again": writers and readers on 500 rows through two gateways, while
+ * entries are deleted and the sync worker is killed twice. RINGFILL_HAMMER_MS makes it longer, RINGFILL_HAMMER_STRATEGIES
+ * (overwrite,invalidate,refresh) wider.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { createPool, type RowDataPacket } from 'mysql2/promise';
+import { kill } from '../../stack/faults.ts';
+import { MysqlClient } from '../support/mysql-client.ts';
+import { gatewayConfig } from '../support/gateway.ts';
+import { startGatewayProcesses } from '../support/gateway-processes.ts';
+import { createHammerTable, hammer, HAMMER_ROWS, type HammerReport } from '../support/hammer.ts';
+import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
+import { temporaryFolder, testStack } from '../support/stack.ts';
+
+const RUN_MS = Number(process.env['RINGFILL_HAMMER_MS'] ?? 6_000);
+const WRITERS = 16;
+const READERS = 32;
+/** After which every entry must be right: the staleness bound, and a heartbeat. */
+const SETTLE_MS = 3_000;
+const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+process.stdout.write(`visibility-hammer: seed ${seed}, ${RUN_MS} ms a strategy\n`);
+
+const stack = await testStack();
+const admin = createPool({ host: stack.mysql.host, port: stack.mysql.port, user: 'root' });
+after(() => admin.end());
+const shards = stack.redis.map(({ port }) => new Redis({ port }));
+after(() => shards.forEach((redis) => redis.disconnect()));
+
+type Strategy = 'overwrite' | 'invalidate' | 'refresh';
+
+interface Hammered {
+  readonly report: HammerReport;
+  readonly urls: readonly string[];
+  readonly db: string;
+}
+
+/** Everything once, with a table of its own. */
+async function hammerWith(strategy: Strategy): Promise<Hammered> {
+  const db = `hammer_${strategy}`;
+  const keyPrefix = `h${randomBytes(4).toString('hex')}:`;
+  const folder = temporaryFolder();
+  const settings = {
+    tables: { [`${db}.counters`]: { strategy } },
+    keyPrefix,
+    sync: { name: `hammer-${randomBytes(4).toString('hex')}`, stateFolder: join(folder, 'state') },
+  };
+  await new MysqlClient(stack).ownDatabase(db);
+  await createHammerTable(admin, db);
+  const workers = new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text);
+  let worker = await workers.start();
+  const urls = (await startGatewayProcesses(stack, settings, 2)).gateways.map(({ url }) => url);
+
+  const deleting = setInterval(() => {
+    const id = 1 + Math.floor(Math.random() * HAMMER_ROWS);
+    for (const redis of shards) void redis.del(`${keyPrefix}${db}_counters_${id}`);
+  }, 5);
+  const killings = (async () => {
+    for (let killing = 0; killing < 2; killing += 1) {
+      await sleep(RUN_MS / 3);
+      await kill(worker);
+      worker = await workers.start();
+    }
+  })();
+  try {
+    const report = await hammer({ stack, db, gateways: urls, writers: WRITERS, readers: READERS, runMs: RUN_MS, seed });
+    return { report, urls, db };
+  } finally {
+    clearInterval(deleting);
+    await killings;
+  }
+}
+
+const strategies = (process.env['RINGFILL_HAMMER_STRATEGIES'] ?? 'overwrite').split(',') as Strategy[];
+const hammered: [Strategy, Hammered][] = [];
+for (const strategy of strategies) hammered.push([strategy, await hammerWith(strategy)]);
+
+for (const [strategy, { report, urls, db }] of hammered) {
+  describe(`strategy ${strategy}`, () => {
+    test('no answer goes back, and none is an error', () => {
+      const { commits, reads, seconds, stories, statuses } = report;
+      const hits = (stories['hit'] ?? 0) + (stories['sync-lost=behind'] ?? 0);
+      process.stdout.write(
+        `ℹ ${strategy}: ${(commits / seconds).toFixed(0)} commits/s, ${(reads / seconds).toFixed(0)} reads/s, ` +
+          `${((100 * hits) / reads).toFixed(1)} % hits; ${JSON.stringify(stories)}\n`,
+      );
+      assert.deepEqual(report.backward.slice(0, 5), []);
+      assert.deepEqual(
+        Object.keys(statuses).filter((status) => status !== '200' && status !== '404'),
+        [],
+      );
+      if (strategy === 'overwrite') assert.ok(hits / reads >= 0.5, `${hits} hits of ${reads} reads`);
+    });
+
+    test(`${SETTLE_MS} ms later every row and every absence is what MySQL says, whoever is asked`, async () => {
+      await sleep(SETTLE_MS);
+      const [rows] = await admin.query<RowDataPacket[]>(
+        `SELECT id, CAST(counter AS CHAR) AS counter FROM ${db}.counters`,
+      );
+      const expected = new Map(rows.map(({ id, counter }) => [id as number, counter as string]));
+      const ids = Array.from({ length: HAMMER_ROWS }, (_, index) => index + 1);
+      for (const url of urls) {
+        const answer = await fetch(`${url}/${db}/counters?ids=${ids.join(',')}`);
+        const { rows: answers } = (await answer.json()) as { rows: ({ counter: string } | null)[] };
+        const stale = ids.filter((id, index) => answers[index]?.counter !== expected.get(id));
+        assert.deepEqual(stale, []);
+        process.stdout.write(`ℹ ${String(answer.headers.get('cache-status'))}\n`);
+      }
+    });
+  });
+}

@@ -1,0 +1,138 @@
+/**
+ * A shard: its keys on a real Redis, under a prefix of their own, and the real scripts. What befalls a shard from outside
+ * (evictions, a flush, a dump put back) is done to those keys.
+ */
+import type { Redis } from 'ioredis';
+import type { DecodedBatch } from '../../shared/change/change-batch.ts';
+import { encodeEntry, type Entry } from '../../shared/entry/entry.ts';
+import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
+import type { LeaseBase, LeaseOver } from '../../shared/shard/shard.ts';
+import { ROW_KEYS, type Ring, type RowKey } from './keys.ts';
+
+export const SHAPE = 'shape--1';
+/** Nothing runs out by itself: the schedule says when. */
+const FOR_EVER_MS = 1_000_000_000;
+
+export type LeaseReply =
+  | { readonly kind: 'off' | 'busy' }
+  | { readonly kind: 'entry'; readonly stored: Buffer }
+  | { readonly kind: 'lease'; readonly base: LeaseBase };
+
+export type ApplyReply = 'applied' | 'fenced' | 'gap';
+
+/** All that a shard holds; by key. */
+export type Dump = ReadonlyMap<string, Buffer>;
+
+export class ModelShard {
+  readonly name: string;
+  readonly #redis: Redis;
+  readonly #prefix: string;
+  readonly #stamp: string;
+  readonly #all: readonly string[];
+
+  constructor(name: string, redis: Redis, prefix: string) {
+    this.name = name;
+    this.#redis = redis;
+    this.#prefix = `${prefix}${name}:`;
+    this.#stamp = stampKey(this.#prefix);
+    const entries = ROW_KEYS.map((key) => this.entryKey(key));
+    this.#all = [this.#stamp, ...entries, ...entries.map(leaseKey)];
+  }
+
+  entryKey(key: RowKey): string {
+    return this.#prefix + key.name;
+  }
+
+  async read(keys: readonly RowKey[]): Promise<{ stamp: Buffer | null; entries: (Buffer | null)[] }> {
+    const [stamp = null, ...entries] = await this.#redis.mgetBuffer([
+      this.#stamp,
+      ...keys.map((key) => this.entryKey(key)),
+    ]);
+    return { stamp, entries };
+  }
+
+  async lease(key: RowKey, token: string, ring: Ring, over: LeaseOver, now: number): Promise<LeaseReply> {
+    const entry = this.entryKey(key);
+    const [outcome, ...rest] = await this.#redis.leaseBuffer(
+      this.#stamp,
+      entry,
+      leaseKey(entry),
+      token,
+      key.table,
+      ring.hash,
+      SHAPE,
+      now,
+      FOR_EVER_MS,
+      over,
+    );
+    const [first, origin, gtid] = rest.map((bytes) => bytes.toString('latin1'));
+    switch (outcome?.toString('latin1')) {
+      case 'lease':
+        return { kind: 'lease', base: { to: first ?? '', origin: origin ?? '', gtid: gtid ?? '' } };
+      case 'entry':
+        return { kind: 'entry', stored: rest[0] as Buffer };
+      case 'busy':
+        return { kind: 'busy' };
+      default:
+        return { kind: 'off' };
+    }
+  }
+
+  fill(key: RowKey, token: string, ring: Ring, filled: Entry) {
+    const entry = this.entryKey(key);
+    return this.#redis.fill(
+      this.#stamp,
+      entry,
+      leaseKey(entry),
+      token,
+      key.table,
+      ring.hash,
+      filled.version,
+      encodeEntry(filled),
+      FOR_EVER_MS,
+    );
+  }
+
+  async release(key: RowKey, token: string, drop: '0' | '1'): Promise<void> {
+    const entry = this.entryKey(key);
+    await this.#redis.releaseLease(entry, leaseKey(entry), token, drop);
+  }
+
+  async apply({ head, changeTables, changes }: DecodedBatch, force: boolean): Promise<ApplyReply> {
+    const [outcome] = await this.#redis.applyBatch(
+      1 + changes.length,
+      this.#stamp,
+      ...changes.map(({ key }) => this.#prefix + key.toString()),
+      JSON.stringify({ ...head, changeTables }),
+      force ? '1' : '0',
+      ...changes.flatMap((change) => [change.head, change.body]),
+    );
+    return outcome;
+  }
+
+  async evictEntry(key: RowKey): Promise<void> {
+    await this.#redis.del(this.entryKey(key));
+  }
+
+  async evictLease(key: RowKey): Promise<void> {
+    await this.#redis.del(leaseKey(this.entryKey(key)));
+  }
+
+  async evictStamp(): Promise<void> {
+    await this.#redis.del(this.#stamp);
+  }
+
+  async flush(): Promise<void> {
+    await this.#redis.del([...this.#all]);
+  }
+
+  async dump(): Promise<Dump> {
+    const values = await this.#redis.mgetBuffer([...this.#all]);
+    return new Map(this.#all.flatMap((key, index) => (values[index] ? [[key, values[index]] as const] : [])));
+  }
+
+  async restore(dump: Dump): Promise<void> {
+    await this.flush();
+    if (dump.size > 0) await this.#redis.mset([...dump].flat());
+  }
+}

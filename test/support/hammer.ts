@@ -1,0 +1,152 @@
+/**
+ * The visibility hammer: writers and readers at full speed on a few rows, while entries are deleted and workers killed.
+ *
+ * Every write gives its row a counter that is drawn while the row is locked, from one sequence of the server's
+ * (UUID_SHORT), so a row's counters grow in the order of its commits. A reader that has seen a counter must not see a
+ * lower one in a request that it sends afterwards, by the same gateway and shard.
+ */
+import { createPool, type Pool as MysqlPool } from 'mysql2/promise';
+import { Pool } from 'undici';
+import { seededRandom, type SeededRandom } from '../../stack/demo-data/seeded-random.ts';
+import { codeOf } from '../../shared/errors/errors.ts';
+import type { TestStack } from './stack.ts';
+
+export const HAMMER_ROWS = 500;
+
+export interface HammerOptions {
+  readonly stack: TestStack;
+  readonly db: string;
+  readonly gateways: readonly string[];
+  readonly writers: number;
+  readonly readers: number;
+  readonly runMs: number;
+  readonly seed: number;
+}
+
+export interface HammerReport {
+  readonly commits: number;
+  readonly reads: number;
+  readonly statuses: Readonly<Record<number, number>>;
+  /** By the story's first words: `hit`, `stored`, `collapsed`, or why it was not stored. */
+  readonly stories: Readonly<Record<string, number>>;
+  /** Answers that went back. */
+  readonly backward: readonly string[];
+  readonly seconds: number;
+}
+
+interface Tally {
+  commits: number;
+  reads: number;
+  readonly statuses: Record<number, number>;
+  readonly stories: Record<string, number>;
+  readonly backward: string[];
+}
+
+export async function createHammerTable(admin: MysqlPool, db: string): Promise<void> {
+  await admin.query(
+    `CREATE TABLE ${db}.counters (id INT PRIMARY KEY, counter BIGINT UNSIGNED NOT NULL, filler VARCHAR(200)) ENGINE = InnoDB`,
+  );
+  const rows = Array.from({ length: HAMMER_ROWS }, (_, index) => `(${index + 1}, UUID_SHORT(), REPEAT('x', 100))`);
+  await admin.query(`INSERT INTO ${db}.counters VALUES ${rows.join(', ')}`);
+}
+
+export async function hammer(options: HammerOptions): Promise<HammerReport> {
+  const { stack, writers, readers, runMs, seed, gateways } = options;
+  const until = performance.now() + runMs;
+  const tally: Tally = { commits: 0, reads: 0, statuses: {}, stories: {}, backward: [] };
+  const mysql = createPool({ host: stack.mysql.host, port: stack.mysql.port, user: 'root', connectionLimit: writers });
+  const pools = gateways.map((url) => new Pool(url, { connections: Math.ceil(readers / gateways.length) }));
+  const loop = async (step: () => Promise<void>) => {
+    while (performance.now() < until) await step();
+  };
+  const highest = new Map<string, bigint>();
+  const started = performance.now();
+  try {
+    await Promise.all([
+      ...Array.from({ length: writers }, (_, index) => {
+        const random = seededRandom(seed + index);
+        return loop(() => write(mysql, options.db, random, tally));
+      }),
+      ...Array.from({ length: readers }, (_, index) => {
+        const random = seededRandom(seed - 1 - index);
+        const gateway = index % pools.length;
+        return loop(() => read(pools[gateway] as Pool, gateway, options.db, random, highest, tally));
+      }),
+    ]);
+  } finally {
+    await Promise.all([mysql.end(), ...pools.map((pool) => pool.close())]);
+  }
+  return { ...tally, seconds: (performance.now() - started) / 1000 };
+}
+
+async function write(mysql: MysqlPool, db: string, random: SeededRandom, tally: Tally): Promise<void> {
+  const id = () => 1 + random.below(HAMMER_ROWS);
+  const kind = random.below(20);
+  if (kind < 16) {
+    try {
+      await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id()}`);
+      tally.commits += 1;
+    } catch (error) {
+      if (codeOf(error) !== 'ER_LOCK_DEADLOCK') throw error;
+    }
+    return;
+  }
+  const connection = await mysql.getConnection();
+  try {
+    await connection.query('BEGIN');
+    const target = id();
+    if (kind === 16) await connection.query(`DELETE FROM ${db}.counters WHERE id = ${target}`);
+    else if (kind < 19)
+      await connection.query(`INSERT IGNORE INTO ${db}.counters VALUES (${target}, 0, REPEAT('y', 100))`);
+    else await connection.query(`UPDATE IGNORE ${db}.counters SET id = ${target} WHERE id = ${id()}`);
+    // Drawn only now that the row is ours: it may have had other counters until then.
+    if (kind > 16) await connection.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${target}`);
+    await connection.query(random.below(10) === 0 ? 'ROLLBACK' : 'COMMIT');
+    tally.commits += 1;
+  } catch {
+    // A deadlock among the writers: the server has rolled back.
+    await connection.query('ROLLBACK');
+  } finally {
+    connection.release();
+  }
+}
+
+async function read(
+  pool: Pool,
+  gateway: number,
+  db: string,
+  random: SeededRandom,
+  highest: Map<string, bigint>,
+  tally: Tally,
+): Promise<void> {
+  const id = 1 + random.below(HAMMER_ROWS);
+  // Whatever any earlier request was answered with; requests that overlap this one may still raise it.
+  const seenBefore = new Map(
+    [...SHARDS].map((shard) => [shard, highest.get(`${gateway} ${shard} ${id}`) ?? 0n] as const),
+  );
+  const { statusCode, headers, body } = await pool.request({ path: `/${db}/counters/${id}`, method: 'GET' });
+  const text = await body.text();
+  tally.reads += 1;
+  tally.statuses[statusCode] = (tally.statuses[statusCode] ?? 0) + 1;
+  const story = String(headers['cache-status']);
+  const told = storyOf(story);
+  tally.stories[told] = (tally.stories[told] ?? 0) + 1;
+  const shard = /detail="(\w+)\/\d/.exec(story)?.[1];
+  if (statusCode !== 200 || shard === undefined || told.startsWith('unstored=')) return;
+  SHARDS.add(shard);
+  const counter = BigInt((JSON.parse(text) as { counter: string }).counter);
+  const before = seenBefore.get(shard) ?? 0n;
+  if (counter < before) tally.backward.push(`${shard} row ${id}: ${counter} after ${before} (${story})`);
+  const place = `${gateway} ${shard} ${id}`;
+  if (counter > (highest.get(place) ?? 0n)) highest.set(place, counter);
+}
+
+const SHARDS = new Set<string>();
+
+function storyOf(status: string): string {
+  const unstored = /unstored=[a-z-]+/.exec(status)?.[0];
+  if (unstored !== undefined) return unstored;
+  const lost = /sync-lost=[a-z-]+/.exec(status)?.[0];
+  if (lost !== undefined) return lost;
+  return /; (hit|stored|collapsed)/.exec(status)?.[1] ?? status;
+}
