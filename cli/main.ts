@@ -11,6 +11,7 @@ import { initCommand } from './commands/init.ts';
 import { demoCommand } from './commands/demo.ts';
 import { getCommand } from './commands/get.ts';
 import { ownerCommand } from './commands/owner.ts';
+import { positionCommand } from './commands/position.ts';
 import { ringCommand } from './commands/ring.ts';
 import { syncWorkerCommand } from './commands/sync-worker.ts';
 import { packageVersion } from './package-version.ts';
@@ -26,6 +27,7 @@ const program = new Command('ringfill')
   .addCommand(getCommand())
   .addCommand(ringCommand())
   .addCommand(ownerCommand())
+  .addCommand(positionCommand())
   .addCommand(deadLettersCommand())
   .addCommand(demoCommand());
 

@@ -5,11 +5,11 @@ import { RingfillError } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { KeptRows } from './kept-rows.ts';
 import {
-  cacheControlOf,
   type ClientOptions,
   type ReadOptions,
   type Settings,
   settingsOf,
+  termsOf,
   TIMER_MS_MAX,
   within,
 } from './options.ts';
@@ -65,7 +65,7 @@ export class RingfillClient {
     this.#refuseIfClosed();
     const read = {
       tablePath: this.#tablePath(db, table),
-      cacheControl: cacheControlOf(options),
+      terms: termsOf(options),
       deadlineMs: this.#deadlineMs(options),
     };
     return (await this.#coalescer.get(read, segmentOf(id), options.signal)) as Row | undefined;
@@ -79,9 +79,9 @@ export class RingfillClient {
     options: ReadOptions = {},
   ): Promise<RowAnswer<Row>> {
     this.#refuseIfClosed();
-    const [tablePath, segment, cacheControl] = [this.#tablePath(db, table), segmentOf(id), cacheControlOf(options)];
+    const [tablePath, segment, terms] = [this.#tablePath(db, table), segmentOf(id), termsOf(options)];
     return (await withinBounds({ deadlineMs: this.#deadlineMs(options), signal: options.signal }, (bounds) =>
-      this.#rows.readOne(tablePath, segment, cacheControl, bounds),
+      this.#rows.readOne(tablePath, segment, terms, bounds),
     )) as RowAnswer<Row>;
   }
 
@@ -96,11 +96,7 @@ export class RingfillClient {
     options: ReadOptions = {},
   ): Promise<(Row | undefined)[]> {
     this.#refuseIfClosed();
-    const [tablePath, segments, cacheControl] = [
-      this.#tablePath(db, table),
-      ids.map(segmentOf),
-      cacheControlOf(options),
-    ];
+    const [tablePath, segments, terms] = [this.#tablePath(db, table), ids.map(segmentOf), termsOf(options)];
     const rows: (object | undefined)[] = Array.from({ length: ids.length });
     const batches = batchesOf(segments, tablePath.length + '?ids='.length);
     await withinBounds({ deadlineMs: this.#deadlineMs(options), signal: options.signal }, async (bounds) => {
@@ -110,7 +106,7 @@ export class RingfillClient {
           next += 1;
           const wanted = positions.map((position) => segments[position] as string);
           try {
-            const found = await this.#rows.readMany(tablePath, wanted, cacheControl, bounds);
+            const found = await this.#rows.readMany(tablePath, wanted, terms, bounds);
             for (const [index, position] of positions.entries()) rows[position] = found[index];
           } catch (error) {
             next = batches.length;

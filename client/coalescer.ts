@@ -9,11 +9,12 @@
 import { batchesOf } from './batches.ts';
 import { type Bounds, withinBounds } from './bounds.ts';
 import { RingfillError } from './errors.ts';
+import type { Terms } from './options.ts';
 import type { RowReader } from './row-reader.ts';
 
 export interface Read {
   readonly tablePath: string;
-  readonly cacheControl: string;
+  readonly terms: Terms;
   readonly deadlineMs: number;
 }
 
@@ -101,7 +102,7 @@ export class Coalescer {
   async #readTogether(read: Read, batch: readonly Wanted[], bounds: Bounds): Promise<void> {
     const segments = batch.map(({ segment }) => segment);
     try {
-      const rows = await this.#rows.readMany(read.tablePath, segments, read.cacheControl, bounds);
+      const rows = await this.#rows.readMany(read.tablePath, segments, read.terms, bounds);
       for (const [index, wanted] of batch.entries()) deliver(wanted, rows[index]);
     } catch (error) {
       if (batch.length === 1 || !canBeOneRows(error)) throw error;
@@ -111,7 +112,7 @@ export class Coalescer {
 
   async #readAlone(read: Read, wanted: Wanted, bounds: Bounds): Promise<void> {
     try {
-      const { row } = await this.#rows.readOne(read.tablePath, wanted.segment, read.cacheControl, bounds);
+      const { row } = await this.#rows.readOne(read.tablePath, wanted.segment, read.terms, bounds);
       deliver(wanted, row);
     } catch (error) {
       for (const { reject } of wanted.waiters) reject(error);
@@ -119,8 +120,8 @@ export class Coalescer {
   }
 }
 
-function nameOf({ tablePath, cacheControl, deadlineMs }: Read): string {
-  return `${tablePath} ${deadlineMs} ${cacheControl}`;
+function nameOf({ tablePath, terms, deadlineMs }: Read): string {
+  return `${tablePath} ${deadlineMs} ${Object.values(terms).join(';')}`;
 }
 
 function waitFor(wanted: Wanted, signal: AbortSignal | undefined): Promise<object | undefined> {

@@ -12,6 +12,7 @@ export type GatewayCode =
   | 'unknown-parameter'
   | 'repeated-parameter'
   | 'missing-parameter'
+  | 'bad-write-position'
   | 'bad-request'
   | 'table-not-exposed'
   | 'row-not-found'
@@ -23,6 +24,7 @@ export type GatewayCode =
   | 'origin-overloaded'
   | 'origin-refused'
   | 'origin-login-refused'
+  | 'sync-lost'
   | 'starting'
   | 'not-cached'
   | 'internal';

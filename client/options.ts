@@ -52,6 +52,11 @@ export interface ReadOptions {
   readonly maxAgeSeconds?: number;
   /** Leave the origin alone; if the row is not cached the call ends with `not-cached` (504). */
   readonly onlyIfCached?: boolean;
+  /**
+   * An answer that includes this write of yours: its GTID (MySQL: session_track_gtids; MariaDB: `SELECT @@last_gtid`),
+   * several with commas between, or the binlog's end after it, as `file:position`. For tables whose changes are followed.
+   */
+  readonly after?: string;
   /** Instead of the client's. Milliseconds. */
   readonly deadlineMs?: number;
   /** Ends the call with the signal's reason. */
@@ -109,15 +114,21 @@ export function settingsOf(options: ClientOptions): Settings {
   };
 }
 
-/** A call's terms as `Cache-Control`; empty for none. Throws RangeError. */
-export function cacheControlOf({ noCache, maxAgeSeconds, onlyIfCached }: ReadOptions): string {
+/** What a call accepts, as the header fields that say it. */
+export type Terms = Readonly<Record<string, string>>;
+
+/** Throws RangeError. */
+export function termsOf({ noCache, maxAgeSeconds, onlyIfCached, after }: ReadOptions): Terms {
   const directives: string[] = [];
   if (noCache === true) directives.push('no-cache');
   if (maxAgeSeconds !== undefined) {
     directives.push(`max-age=${within('maxAgeSeconds', maxAgeSeconds, 0, TIMER_MS_MAX)}`);
   }
   if (onlyIfCached === true) directives.push('only-if-cached');
-  return directives.join(', ');
+  return {
+    ...(directives.length > 0 && { 'cache-control': directives.join(', ') }),
+    ...(after !== undefined && { 'ringfill-after': after }),
+  };
 }
 
 export function within(name: string, value: number, min: number, max: number): number {

@@ -5,6 +5,7 @@ import type { Bounds } from './bounds.ts';
 import { RingfillError } from './errors.ts';
 import type { Exchange, HttpAnswer } from './exchange.ts';
 import type { KeptRow, KeptRows } from './kept-rows.ts';
+import type { Terms } from './options.ts';
 import { retryAfterSeconds } from './retry.ts';
 
 /** A row as the gateway's JSON has it: BIGINT and DECIMAL are strings, and so on (README, "Rows as JSON"). */
@@ -37,16 +38,16 @@ export class RowReader {
   }
 
   /** `tablePath` is `/db/table`, with the base path. */
-  async readOne(tablePath: string, segment: string, cacheControl: string, bounds: Bounds): Promise<RowAnswer<object>> {
+  async readOne(tablePath: string, segment: string, terms: Terms, bounds: Bounds): Promise<RowAnswer<object>> {
     // Anything between us and the gateway may normalise such a path into another (RFC 3986, section 5.2.4).
     if (segment === '' || segment === '.' || segment === '..') {
-      const { rows, cacheStatus } = await this.#readList(tablePath, [segment], cacheControl, bounds);
+      const { rows, cacheStatus } = await this.#readList(tablePath, [segment], terms, bounds);
       return { row: rows[0], cacheStatus, ageSeconds: undefined };
     }
     const path = `${tablePath}/${segment}`;
     const kept = this.#kept?.find(path);
     const conditions = kept === undefined ? {} : { 'if-none-match': kept.etag };
-    const answer = await this.#exchange.ask(path, { ...this.#terms(cacheControl), ...conditions }, bounds);
+    const answer = await this.#exchange.ask(path, { ...this.#fields(terms), ...conditions }, bounds);
     return {
       row: this.#rowOf(answer, path, kept),
       cacheStatus: oneHeader(answer, 'cache-status'),
@@ -58,14 +59,14 @@ export class RowReader {
   async readMany(
     tablePath: string,
     segments: readonly string[],
-    cacheControl: string,
+    terms: Terms,
     bounds: Bounds,
   ): Promise<(object | undefined)[]> {
     const [only] = segments;
     if (segments.length === 1 && only !== undefined) {
-      return [(await this.readOne(tablePath, only, cacheControl, bounds)).row];
+      return [(await this.readOne(tablePath, only, terms, bounds)).row];
     }
-    const { rows } = await this.#readList(tablePath, segments, cacheControl, bounds);
+    const { rows } = await this.#readList(tablePath, segments, terms, bounds);
     return rows;
   }
 
@@ -76,8 +77,8 @@ export class RowReader {
     return parseJson(answer);
   }
 
-  #terms(cacheControl: string): Readonly<Record<string, string>> {
-    return cacheControl === '' ? this.#headers : { ...this.#headers, 'cache-control': cacheControl };
+  #fields(terms: Terms): Readonly<Record<string, string>> {
+    return { ...this.#headers, ...terms };
   }
 
   #rowOf(answer: HttpAnswer, path: string, kept: KeptRow | undefined): object | undefined {
@@ -105,14 +106,10 @@ export class RowReader {
   async #readList(
     tablePath: string,
     segments: readonly string[],
-    cacheControl: string,
+    terms: Terms,
     bounds: Bounds,
   ): Promise<{ rows: (object | undefined)[]; cacheStatus: string | undefined }> {
-    const answer = await this.#exchange.ask(
-      `${tablePath}?ids=${segments.join(',')}`,
-      this.#terms(cacheControl),
-      bounds,
-    );
+    const answer = await this.#exchange.ask(`${tablePath}?ids=${segments.join(',')}`, this.#fields(terms), bounds);
     if (answer.status !== 200) throw errorOf(answer);
     const { rows } = objectOf(answer, parseJson(answer)) as { rows?: unknown };
     if (!Array.isArray(rows)) throw unreadable(answer, 'a list of rows without "rows"');

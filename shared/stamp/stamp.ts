@@ -24,7 +24,10 @@ export interface Stamp {
   readonly rings: Readonly<Record<string, string>>;
   /** The followed tables (`followedName`): entries of a table below its floor count as absent. */
   readonly tables: Readonly<Record<string, string>>;
-  /** Versions above the first and below the second of a pair count as absent: the binlog lost its tail there. */
+  /**
+   * Versions above the first and below the second of a pair count as absent: the binlog lost its tail there. Inexact
+   * entries do below the second: they may hold more than their version says.
+   */
   readonly holes: readonly (readonly [above: string, below: string])[];
 }
 
@@ -72,6 +75,11 @@ export function floorOf(stamp: Stamp, table: string, ring: string): string | und
 }
 
 /** Whether an entry counts, given its shape does; the same rule as in the scripts. */
-export function isTrusted({ version }: Pick<Entry, 'version'>, stamp: Stamp, floor: string): boolean {
-  return version >= floor && !stamp.holes.some(([above, below]) => version > above && version < below);
+export function isTrusted(
+  { version, exactness }: Pick<Entry, 'version' | 'exactness'>,
+  stamp: Stamp,
+  floor: string,
+): boolean {
+  const mayHoldMore = exactness === 'inexact';
+  return version >= floor && !stamp.holes.some(([above, below]) => (version > above || mayHoldMore) && version < below);
 }

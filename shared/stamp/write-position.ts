@@ -6,7 +6,7 @@
  * (SHOW MASTER STATUS), which names a place on this very server only: after a failover it means another place.
  */
 import { GtidSet, MariadbGtidPosition } from '@vlasky/zongji';
-import { epochOf, type LogPosition, versionOf } from '../version/version.ts';
+import { epochOf, isWhole, type LogPosition, versionOf } from '../version/version.ts';
 import type { Stamp } from './stamp.ts';
 
 export type WritePosition =
@@ -33,6 +33,8 @@ export function parseWritePosition(text: string): WritePosition | undefined {
 }
 
 export function includesWrite(stamp: Stamp, write: WritePosition): boolean {
+  // Amid a large transaction, the stamp names its GTID although only a part of it has been applied.
+  if (write.kind !== 'log' && !isWhole(stamp.to)) return false;
   switch (write.kind) {
     case 'log':
       return versionOf(epochOf(stamp.to), write.at) <= stamp.to;

@@ -45,6 +45,11 @@ export function isVersion(text: unknown): text is string {
   return typeof text === 'string' && VERSION.test(text);
 }
 
+/** Of a position, not of a change amid a transaction. */
+export function isWhole(version: string): boolean {
+  return version.endsWith(String(ORDINAL_LAST));
+}
+
 export function epochOf(version: string): number {
   return Number(version.slice(0, EPOCH_WIDTH));
 }

@@ -1,6 +1,6 @@
 /**
  * "After a change, what it changed is never seen again": writers and readers on 500 rows through two gateways, while
- * entries are deleted and the sync worker is killed twice. RINGFILL_HAMMER_MS makes it longer, RINGFILL_HAMMER_STRATEGIES
+ * entries are deleted, gateways stop for a moment, and the sync worker is killed twice. RINGFILL_HAMMER_MS makes it longer, RINGFILL_HAMMER_STRATEGIES
  * (overwrite,invalidate,refresh) wider.
  */
 import assert from 'node:assert/strict';
@@ -10,17 +10,22 @@ import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createPool, type RowDataPacket } from 'mysql2/promise';
-import { kill } from '../../stack/faults.ts';
+import { hang, kill, resume } from '../../stack/faults.ts';
+import type { RingfillProcess } from '../../stack/ringfill-process.ts';
+import * as ringfill from '../../stack/ringfill-process.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { createHammerTable, hammer, HAMMER_ROWS, type HammerReport } from '../support/hammer.ts';
+import { type Patch, patchedCopy } from '../support/patched-copy.ts';
 import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const RUN_MS = Number(process.env['RINGFILL_HAMMER_MS'] ?? 6_000);
 const WRITERS = 16;
 const READERS = 32;
+const GATEWAY_STOPS_EVERY_MS = 200;
+const GATEWAY_STOPS_MS = 40;
 /** After which every entry must be right: the staleness bound, and a heartbeat. */
 const SETTLE_MS = 3_000;
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -31,6 +36,23 @@ const admin = createPool({ host: stack.mysql.host, port: stack.mysql.port, user:
 after(() => admin.end());
 const shards = stack.redis.map(({ port }) => new Redis({ port }));
 after(() => shards.forEach((redis) => redis.disconnect()));
+
+/** What is taken out of a copy of the product, to see the hammer turn red: RINGFILL_HAMMER_MISTAKE. */
+const MISTAKES: Readonly<Record<string, Patch>> = {
+  'plain-select': {
+    file: 'shared/origin/proved-read.ts',
+    part: "return lock === 'WAIT' ? share : `${share} ${lock}`;",
+    instead: "return share === '' ? lock : '';",
+  },
+  'leases-survive': {
+    file: 'shared/shard/scripts/apply.lua',
+    part: "redis.call('UNLINK', entry .. ':lease', entry)",
+    instead: '',
+  },
+};
+const mistake = process.env['RINGFILL_HAMMER_MISTAKE'];
+const { startGateway, startSyncWorker } =
+  mistake === undefined ? ringfill : await patchedCopy(temporaryFolder(), [MISTAKES[mistake] as Patch]);
 
 type Strategy = 'overwrite' | 'invalidate' | 'refresh';
 
@@ -52,14 +74,19 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
   };
   await new MysqlClient(stack).ownDatabase(db);
   await createHammerTable(admin, db);
-  const workers = new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text);
+  const workers = new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text, startSyncWorker);
   let worker = await workers.start();
-  const urls = (await startGatewayProcesses(stack, settings, 2)).gateways.map(({ url }) => url);
+  const { gateways } = await startGatewayProcesses(stack, settings, 2, startGateway);
 
-  const deleting = setInterval(() => {
-    const id = 1 + Math.floor(Math.random() * HAMMER_ROWS);
-    for (const redis of shards) void redis.del(`${keyPrefix}${db}_counters_${id}`);
-  }, 5);
+  const forget = async (id: number) => {
+    await Promise.all(shards.map((redis) => redis.del(`${keyPrefix}${db}_counters_${id}`)));
+  };
+  // Whoever is stopped between its read and its fill comes late with what it read.
+  const stopping = setInterval(() => {
+    const gateway = gateways[Math.floor(Math.random() * gateways.length)] as RingfillProcess;
+    hang(gateway);
+    setTimeout(() => resume(gateway), GATEWAY_STOPS_MS);
+  }, GATEWAY_STOPS_EVERY_MS);
   const killings = (async () => {
     for (let killing = 0; killing < 2; killing += 1) {
       await sleep(RUN_MS / 3);
@@ -68,10 +95,11 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
     }
   })();
   try {
-    const report = await hammer({ stack, db, gateways: urls, writers: WRITERS, readers: READERS, runMs: RUN_MS, seed });
-    return { report, urls, db };
+    const urls = gateways.map(({ url }) => url);
+    const common = { stack, db, gateways: urls, writers: WRITERS, readers: READERS, runMs: RUN_MS, seed };
+    return { report: await hammer({ ...common, forget }), urls, db };
   } finally {
-    clearInterval(deleting);
+    clearInterval(stopping);
     await killings;
   }
 }

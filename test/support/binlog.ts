@@ -1,4 +1,5 @@
-/** A BinlogReader for tests: collects what it reads, and lets a test wait for it. */
+/** A BinlogReader for tests: collects what it reads, and lets a test wait for it. All are stopped when the file ends. */
+import { after } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
 import { binlogEndQuery } from '../../shared/origin/origin-identity.ts';
@@ -30,6 +31,9 @@ export async function binlogEnd(connection: Connection): Promise<LogPosition> {
 
 export type FollowOptions = Partial<BinlogReaderOptions> & Pick<BinlogReaderOptions, 'from'>;
 
+const followings = new Set<Following>();
+after(() => Promise.all([...followings].map((following) => following.stop())));
+
 let serverIds = 900_000 + (process.pid % 50_000);
 
 export class Following {
@@ -52,6 +56,7 @@ export class Following {
       silenceMs: 2_000,
       ...options,
     });
+    followings.add(this);
     this.ended = this.#run();
   }
 
@@ -79,9 +84,11 @@ export class Following {
 
   /** The first event, from the `after`th on, of which it is true. Fails where the reading ends before. */
   async until(isMeant: (event: BinlogEvent) => boolean, after = 0): Promise<BinlogEvent> {
-    for (;;) {
-      const found = this.events.slice(after).find(isMeant);
-      if (found !== undefined) return found;
+    for (let at = after; ; ) {
+      for (; at < this.events.length; at += 1) {
+        const event = this.events[at] as BinlogEvent;
+        if (isMeant(event)) return event;
+      }
       if (this.#isEnded) {
         const lost = await this.ended;
         throw new Error(`the reading ended: ${lost?.reason} ${lost?.message}`, { cause: lost });

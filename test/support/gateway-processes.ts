@@ -16,6 +16,7 @@ export async function startGatewayProcesses(
   stack: TestStack,
   settings: GatewaySettings,
   count: number,
+  start = startGateway,
 ): Promise<GatewayProcesses> {
   const folder = temporaryFolder();
   const { text, keyPrefix } = gatewayConfig(stack, settings);
@@ -26,7 +27,7 @@ export async function startGatewayProcesses(
       mkdirSync(join(folder, name), { recursive: true });
       const configFile = join(folder, name, 'ringfill.yml');
       writeFileSync(configFile, JSON.stringify({ ...(JSON.parse(text) as object), http: { port } }));
-      const gateway = await startGateway({ folder, name, port, configFile });
+      const gateway = await start({ folder, name, port, configFile });
       after(() => gateway.stop());
       return gateway;
     }),

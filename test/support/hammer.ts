@@ -5,6 +5,7 @@
  * (UUID_SHORT), so a row's counters grow in the order of its commits. A reader that has seen a counter must not see a
  * lower one in a request that it sends afterwards, by the same gateway and shard.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createPool, type Pool as MysqlPool } from 'mysql2/promise';
 import { Pool } from 'undici';
 import { seededRandom, type SeededRandom } from '../../stack/demo-data/seeded-random.ts';
@@ -21,6 +22,8 @@ export interface HammerOptions {
   readonly readers: number;
   readonly runMs: number;
   readonly seed: number;
+  /** Deletes a row's entries, wherever they are. */
+  readonly forget: (id: number) => Promise<void>;
 }
 
 export interface HammerReport {
@@ -50,8 +53,12 @@ export async function createHammerTable(admin: MysqlPool, db: string): Promise<v
   await admin.query(`INSERT INTO ${db}.counters VALUES ${rows.join(', ')}`);
 }
 
+/** One write in so many is met by a read of its row, which has just been forgotten: the fill and the change race. */
+const MET_ONE_IN = 4;
+const MET_WITHIN_MS = 4;
+
 export async function hammer(options: HammerOptions): Promise<HammerReport> {
-  const { stack, writers, readers, runMs, seed, gateways } = options;
+  const { stack, writers, readers, runMs, seed, gateways, forget } = options;
   const until = performance.now() + runMs;
   const tally: Tally = { commits: 0, reads: 0, statuses: {}, stories: {}, backward: [] };
   const mysql = createPool({ host: stack.mysql.host, port: stack.mysql.port, user: 'root', connectionLimit: writers });
@@ -65,12 +72,22 @@ export async function hammer(options: HammerOptions): Promise<HammerReport> {
     await Promise.all([
       ...Array.from({ length: writers }, (_, index) => {
         const random = seededRandom(seed + index);
-        return loop(() => write(mysql, options.db, random, tally));
+        return loop(async () => {
+          const id = idBy(random);
+          const writing = write(mysql, options.db, id, random, tally);
+          if (random.below(MET_ONE_IN) === 0) {
+            await forget(id);
+            await sleep(random.below(MET_WITHIN_MS));
+            const gateway = random.below(pools.length);
+            await read(pools[gateway] as Pool, gateway, options.db, id, highest, tally);
+          }
+          await writing;
+        });
       }),
       ...Array.from({ length: readers }, (_, index) => {
         const random = seededRandom(seed - 1 - index);
         const gateway = index % pools.length;
-        return loop(() => read(pools[gateway] as Pool, gateway, options.db, random, highest, tally));
+        return loop(() => read(pools[gateway] as Pool, gateway, options.db, idBy(random), highest, tally));
       }),
     ]);
   } finally {
@@ -79,12 +96,15 @@ export async function hammer(options: HammerOptions): Promise<HammerReport> {
   return { ...tally, seconds: (performance.now() - started) / 1000 };
 }
 
-async function write(mysql: MysqlPool, db: string, random: SeededRandom, tally: Tally): Promise<void> {
-  const id = () => 1 + random.below(HAMMER_ROWS);
+function idBy(random: SeededRandom): number {
+  return 1 + random.below(HAMMER_ROWS);
+}
+
+async function write(mysql: MysqlPool, db: string, id: number, random: SeededRandom, tally: Tally): Promise<void> {
   const kind = random.below(20);
   if (kind < 16) {
     try {
-      await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id()}`);
+      await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id}`);
       tally.commits += 1;
     } catch (error) {
       if (codeOf(error) !== 'ER_LOCK_DEADLOCK') throw error;
@@ -94,11 +114,11 @@ async function write(mysql: MysqlPool, db: string, random: SeededRandom, tally: 
   const connection = await mysql.getConnection();
   try {
     await connection.query('BEGIN');
-    const target = id();
+    const target = idBy(random);
     if (kind === 16) await connection.query(`DELETE FROM ${db}.counters WHERE id = ${target}`);
     else if (kind < 19)
       await connection.query(`INSERT IGNORE INTO ${db}.counters VALUES (${target}, 0, REPEAT('y', 100))`);
-    else await connection.query(`UPDATE IGNORE ${db}.counters SET id = ${target} WHERE id = ${id()}`);
+    else await connection.query(`UPDATE IGNORE ${db}.counters SET id = ${target} WHERE id = ${id}`);
     // Drawn only now that the row is ours: it may have had other counters until then.
     if (kind > 16) await connection.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${target}`);
     await connection.query(random.below(10) === 0 ? 'ROLLBACK' : 'COMMIT');
@@ -115,11 +135,10 @@ async function read(
   pool: Pool,
   gateway: number,
   db: string,
-  random: SeededRandom,
+  id: number,
   highest: Map<string, bigint>,
   tally: Tally,
 ): Promise<void> {
-  const id = 1 + random.below(HAMMER_ROWS);
   // Whatever any earlier request was answered with; requests that overlap this one may still raise it.
   const seenBefore = new Map(
     [...SHARDS].map((shard) => [shard, highest.get(`${gateway} ${shard} ${id}`) ?? 0n] as const),

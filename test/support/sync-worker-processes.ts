@@ -11,8 +11,11 @@ export class SyncWorkerProcesses {
   readonly #running = new Set<RingfillProcess>();
   #count = 0;
 
+  readonly #start: typeof startSyncWorker;
+
   /** @param configText as `gatewayConfig` makes it, with `sync`. */
-  constructor(folder: string, configText: string) {
+  constructor(folder: string, configText: string, start = startSyncWorker) {
+    this.#start = start;
     this.#folder = folder;
     this.#config = JSON.parse(configText) as Record<string, unknown>;
     after(() => Promise.all([...this.#running].map((worker) => worker.stop())));
@@ -26,7 +29,7 @@ export class SyncWorkerProcesses {
     mkdirSync(join(this.#folder, name), { recursive: true });
     const sync = { ...(this.#config['sync'] as object), port };
     writeFileSync(configFile, JSON.stringify({ ...this.#config, sync }));
-    const worker = await startSyncWorker({ folder: this.#folder, name, port, configFile });
+    const worker = await this.#start({ folder: this.#folder, name, port, configFile });
     this.#running.add(worker);
     void worker.exited.then(() => this.#running.delete(worker));
     return worker;
