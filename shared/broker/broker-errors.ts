@@ -36,7 +36,11 @@ export function declarationError(error: unknown, queue: string): SetupError | Br
       return topologyDiffers(messageOf(error), queue, error);
     case ACCESS_REFUSED:
     case NOT_ALLOWED:
-      return refused(messageOf(error), `give the user configure, write and read on ^ringfill\\.`, error);
+      return refused(
+        messageOf(error),
+        `rabbitmqctl set_permissions <user> '^ringfill\\.' '^(ringfill\\.|amq\\.default$)' '^ringfill\\.'`,
+        error,
+      );
     default:
       return error instanceof BrokerUnavailable ? error : new BrokerUnavailable(messageOf(error), { cause: error });
   }

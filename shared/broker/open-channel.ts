@@ -7,8 +7,11 @@ export interface OpenChannel<C extends Channel = Channel> {
   readonly channel: C;
   /** Settles with the reason when it is closed, by whomever; what was not acked is back in its queue then. */
   readonly closed: Promise<string>;
-  /** Settles when the broker has closed it, or is not there to do so. */
-  readonly close: () => Promise<void>;
+  /**
+   * Settles when the broker has closed it, or is not there to do so.
+   * @param withinMs who opens no other one after it need not wait so long.
+   */
+  readonly close: (withinMs?: number) => Promise<void>;
 }
 
 /** Longer than a connection that carries nothing is believed in; see connection.ts. */
@@ -28,11 +31,11 @@ export function watchChannel<C extends Channel | ConfirmChannel>(channel: C): Op
   return {
     channel,
     closed,
-    async close() {
+    async close(withinMs = CLOSES_WITHIN_MS) {
       if (!isOpen) return;
       // The driver's own promise does not settle where the connection is lost meanwhile; the event comes always.
       channel.close().catch(() => undefined);
-      await withinDeadline(closed, CLOSES_WITHIN_MS, () => new Error('late')).catch(() => undefined);
+      await withinDeadline(closed, withinMs, () => new Error('late')).catch(() => undefined);
     },
   };
 }

@@ -75,6 +75,8 @@ const SENTINEL_HELD_MAX = 256;
  */
 const UNDER_WAY_MESSAGES_MAX = 8;
 const UNDER_WAY_CHANGES_MAX = 1_000;
+/** When we stop, the connection goes too, and the broker learns by that. */
+const LAST_CLOSE_WITHIN_MS = 2_000;
 /** No client waits for it; but a shard that hangs is to be noticed. */
 const APPLY_TIMEOUT_MS = 5_000;
 
@@ -163,7 +165,7 @@ export class ShardApply {
       return { kind: 'interrupted', why: messageOf(error) };
     } finally {
       this.#status.connected = false;
-      await open?.close();
+      await open?.close(this.#isStopping ? LAST_CLOSE_WITHIN_MS : undefined);
     }
   }
 

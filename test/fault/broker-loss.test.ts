@@ -129,10 +129,15 @@ test('hung by SIGSTOP: noticed within 15 s by publisher and consumer; when it go
   const chain = new Chain();
   await session.publish(queueOf(broker), chain.next());
   await stampReaches(redis, config, 1);
+  const other = await openBroker(brokerConfig({ url }));
+  const impatient = await other.open({ confirmWithinMs: 1_000 });
   hang(server);
   const hungAt = performance.now();
   const unsure = chain.next();
   try {
+    const late = await impatient.publish(queueOf(other), Buffer.from('x')).catch((error: unknown) => error);
+    assert.ok(late instanceof PublishLost && late.kind === 'late', String(late));
+    assert.ok(performance.now() - hungAt < 5_000);
     const [lost] = await Promise.all([
       session.publish(queueOf(broker), unsure).catch((error: unknown) => error),
       until('the consumer has noticed', () => !apply.status().connected, NOTICED_WITHIN_MS),

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { VersionedChange } from '../../shared/change/change.ts';
+import { ShardUnavailable } from '../../shared/errors/errors.ts';
+import { faultOf } from '../../sync-worker/apply/fault-of.ts';
 import { decodeEntry } from '../../shared/entry/entry.ts';
 import {
   brokerConfig,
@@ -129,7 +131,7 @@ for (const queueType of ['quorum', 'classic'] as const) {
       const session = await broker.open();
       await session.publish(queue, new Chain().next());
       await stampReaches(redis, config, 1);
-      assert.equal(apply.status().lastError, undefined);
+      await until('its last error is over', () => apply.status().lastError === undefined);
       await apply.stop();
     });
 
@@ -204,9 +206,9 @@ for (const queueType of ['quorum', 'classic'] as const) {
       await publish(2_000);
       const stamp = await stampReaches(redis, config, 4_000);
       assert.equal(stamp.floor, version(0));
+      await two.stop();
       assert.deepEqual([one.status().gaps, two.status().gaps], [0, 0]);
       assert.equal(one.status().messages + two.status().messages, 4_000, 'nothing is done twice');
-      await two.stop();
     });
   });
 }
@@ -266,4 +268,37 @@ test('a message over which the script stumbles goes to the dead letters, and tho
   assert.equal(apply.status().deadLetters, 1);
   await redis.unlink(keys);
   await apply.stop();
+});
+
+describe('whose fault it is', () => {
+  const fault = (reply: string) => {
+    const cause = Object.assign(new Error(reply), { name: 'ReplyError' });
+    return faultOf(new ShardUnavailable('r1', reply, { cause }));
+  };
+
+  test('what Redis says of itself, of the account, or nothing at all, is never the message’s', () => {
+    const where = 'script: 0123456789012345678901234567890123456789, on @user_script:12.';
+    for (const reply of [
+      `OOM command not allowed when used memory > 'maxmemory'. ${where}`,
+      `READONLY You can't write against a read only replica. ${where}`,
+      'LOADING Redis is loading the dataset in memory',
+      'NOSCRIPT No matching script.',
+      `MISCONF Errors writing to the AOF file. ${where}`,
+      'BUSY Redis is busy running a script.',
+      'NOPERM User x has no permissions',
+      `ERR The user executing the script can't run this command or subcommand ${where}`,
+      `ERR Error running script: Script killed by user with SCRIPT KILL. ${where}`,
+      'ERR max number of clients reached',
+    ]) {
+      assert.equal(fault(reply), 'shard', reply);
+    }
+    const silence = new ShardUnavailable('r1', 'no answer', { cause: new Error('no answer') });
+    assert.equal(faultOf(silence), 'shard');
+  });
+
+  test('what the script stumbles over is the message’s', () => {
+    const where = 'script: 0123456789012345678901234567890123456789, on @user_script:12.';
+    assert.equal(fault(`ERR user_script:113: too many results to unpack ${where}`), 'message');
+    assert.equal(fault(`WRONGTYPE Operation against a key holding the wrong kind of value ${where}`), 'message');
+  });
 });

@@ -138,6 +138,20 @@ test('a session takes no more than its bound unconfirmed, and goes on when confi
   await until('all are confirmed', () => inBytes.confirmed(queue) === 100);
 });
 
+test('a message that the broker does not take ends the session', async () => {
+  const broker = await openBroker(brokerConfig({ url }));
+  const session = await broker.open();
+  const full = `${firstQueue(broker)}.full`;
+  const open = await broker.connection.openChannel();
+  const refusing = { 'x-max-length': 1, 'x-overflow': 'reject-publish' };
+  await open.channel.assertQueue(full, { arguments: refusing, autoDelete: true });
+  await session.publish(full, Buffer.from('fits'));
+  const outcome = await session.publish(full, Buffer.from('does not')).catch((error: unknown) => error);
+  assert.ok(outcome instanceof PublishLost && outcome.kind === 'refused', String(outcome));
+  await open.channel.deleteQueue(full);
+  await open.close();
+});
+
 test('a connection that ends takes the session along, and a message in it is not confirmed', async () => {
   const config = brokerConfig({ url });
   const broker = await openBroker(config);
