@@ -19,6 +19,7 @@ import type { Shard } from '../shared/shard/shard.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { ApplyService } from './apply/apply-service.ts';
 import { ReadBack } from './apply/read-back.ts';
+import type { Station } from './capture/capture-run.ts';
 import { CaptureService } from './capture/capture-service.ts';
 import { askHighest } from './capture/plan.ts';
 import { buildOperations } from './operations.ts';
@@ -32,11 +33,14 @@ export interface SyncWorkerOptions {
   readonly config: Config;
   readonly version: string;
   readonly log: Log;
+  /** Hears, beside the metrics, of every station of a change's way. `applied`: it is in a shard, and not acked yet. */
+  readonly onStation?: (station: Station | 'applied') => void;
 }
 
 export class SyncWorker {
   readonly #config: Config & { readonly sync: SyncConfig };
   readonly #log: Log;
+  readonly #onStation: (station: Station | 'applied') => void;
   readonly #pool: OriginPool;
   /** For stamps and for reading back; apply has connections of its own. */
   readonly #layers: Layers<Shard>;
@@ -52,9 +56,10 @@ export class SyncWorker {
   #stopped: Promise<void> | undefined;
 
   /** Throws SetupError where the configuration has no `sync`, or cannot be. */
-  constructor({ config, version, log }: SyncWorkerOptions) {
+  constructor({ config, version, log, onStation = () => undefined }: SyncWorkerOptions) {
     this.#config = withSync(config);
     this.#log = log;
+    this.#onStation = onStation;
     this.#ended.promise.catch(() => undefined);
     this.#pool = new OriginPool({
       url: config.origin.url,
@@ -122,6 +127,7 @@ export class SyncWorker {
       config: this.#config,
       log: this.#log,
       onReadBack: ({ ring, shard }, keys) => readBack.read(this.#shardOf(ring, shard), keys),
+      onApplied: () => this.#onStation('applied'),
     });
     await this.#apply.start();
   }
@@ -133,7 +139,10 @@ export class SyncWorker {
       highestStamps: () =>
         askHighest(this.#shards().map((shard) => ({ stamp: async () => (await shard.seenStamp())?.stamp }))),
       log: this.#log,
-      onStation: (station) => this.#telemetry.passed(station),
+      onStation: (station) => {
+        this.#telemetry.passed(station);
+        this.#onStation(station);
+      },
     });
     await this.#capture.start();
     this.#capture.ended.then(

@@ -3,7 +3,10 @@ import { loadConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { messageOf, SetupError } from '../../shared/errors/errors.ts';
 import { OriginPool } from '../../shared/origin/origin-pool.ts';
-import { checkOrigin } from './check-origin.ts';
+import { whyUnprovable } from '../../shared/origin/provable.ts';
+import type { TableSchema } from '../../shared/origin/table-schema.ts';
+import { checkBroker } from './check-broker.ts';
+import { type CheckedOrigin, checkOrigin } from './check-origin.ts';
 import { checkRings } from './check-rings.ts';
 import { checkShard } from './check-shard.ts';
 import { checkSync } from './check-sync.ts';
@@ -24,8 +27,9 @@ export async function checkAll(path: string): Promise<Finding[]> {
   const shards = config.rings.flatMap((ring) => {
     return Object.entries(ring.shards).map(([name, endpoint]) => ({ name, ring: ring.name, endpoint }));
   });
-  const [origin, reports] = await Promise.all([
+  const [origin, broker, reports] = await Promise.all([
     checkOriginAndTables(config),
+    config.sync === undefined ? [] : checkBroker(config, config.sync),
     Promise.all(shards.map((shard) => checkShard(shard, config))),
   ]);
   const identities = reports.map(({ runId, db }, index) => ({ name: shards[index]?.name ?? '', runId, db }));
@@ -37,6 +41,7 @@ export async function checkAll(path: string): Promise<Finding[]> {
       found: `${path}: ${count(config.rings.length, 'ring')}, ${count(shards.length, 'shard')}, ${count(Object.keys(config.tables).length, 'table')}`,
     },
     ...origin,
+    ...broker,
     ...reports.flatMap(({ findings }) => findings),
     ...checkRings(config, identities),
   ];
@@ -53,6 +58,7 @@ async function checkOriginAndTables(config: Config): Promise<Finding[]> {
     const tables = await checkTables(pool, config);
     findings.push(...tables.findings);
     findings.push(...(await checkSync(pool, report.origin, tables.schemas)));
+    findings.push(...(await checkProofs(pool, config, report.origin, tables.schemas)));
   } catch (error) {
     // It was there a moment ago.
     findings.push({
@@ -65,6 +71,23 @@ async function checkOriginAndTables(config: Config): Promise<Finding[]> {
     await pool.stop();
   }
   return findings;
+}
+
+/** What the gateway asks at its start, where changes are followed. */
+async function checkProofs(
+  pool: OriginPool,
+  config: Config,
+  { server }: CheckedOrigin,
+  schemas: ReadonlyMap<string, TableSchema>,
+): Promise<Finding[]> {
+  const isFollowed = (label: string) => config.tables[label]?.follow ?? config.defaults.follow;
+  if (config.sync === undefined) return [];
+  const followed = [...schemas].flatMap(([label, schema]) => (isFollowed(label) ? [{ label, schema }] : []));
+  const problems = await whyUnprovable(pool, server, followed);
+  const group = 'origin, for sync';
+  const requirement = 'proved reads';
+  if (problems.length > 0) return problems.map((problem) => findingOf(group, requirement, problem));
+  return [{ group, requirement, verdict: 'met', found: `of ${count(followed.length, 'followed table')}` }];
 }
 
 function count(number: number, what: string): string {

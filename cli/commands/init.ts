@@ -8,6 +8,7 @@ interface Options {
   readonly mysql: string;
   readonly redis: string[];
   readonly fallback: string[];
+  readonly broker?: string;
   readonly db: string[];
   readonly out?: string;
   readonly force?: true;
@@ -19,6 +20,7 @@ export function initCommand(): Command {
     .requiredOption('--mysql <url>', 'the primary: mysql://user:password@host:port')
     .requiredOption('--redis <url...>', 'the shards of the primary ring: redis://host:port …')
     .option('--fallback <url...>', 'the shards of the fallback ring', [])
+    .option('--broker <url>', 'RabbitMQ, for the sync worker: amqp://user:password@host:port/vhost')
     .option('--db <name...>', 'only the tables of these databases', [])
     .option('-o, --out <file>', 'where to write it; standard output if it is missing')
     .option('--force', 'overwrite the file')
@@ -28,20 +30,27 @@ export function initCommand(): Command {
 Reads the schema, never rows. Passwords are not written: the file names environment variables instead, and you are told
 which. A URL may do so itself: --mysql 'mysql://user:\${MYSQL_PASSWORD}@host' keeps it out of the shell's history.
 
-  ringfill init --mysql mysql://ringfill:…@db:3306 --redis redis://c1 redis://c2 --fallback redis://c3 --out ringfill.yml`,
+  ringfill init --mysql mysql://ringfill:…@db:3306 --redis redis://c1 redis://c2 --fallback redis://c3 \\
+    --broker amqp://ringfill:…@mq:5672 --out ringfill.yml`,
     )
-    .action(async ({ mysql, redis, fallback, db, out, force }: Options) => {
+    .action(async ({ mysql, redis, fallback, broker, db, out, force }: Options) => {
       if (out !== undefined && force !== true && existsSync(out)) {
         process.stderr.write(`${out} is there already and is not overwritten; take another name, or --force.\n`);
         process.exitCode = 1;
         return;
       }
-      const { file, remarks } = await init({ mysql, redis, fallback, databases: db, env: process.env }).catch(asSetUp);
+      const { file, remarks } = await init({ mysql, redis, fallback, broker, databases: db, env: process.env }).catch(
+        asSetUp,
+      );
       const path = out ?? 'ringfill.yml';
       assertLoads(file, path);
       if (out === undefined) process.stdout.write(file);
       else writeFileSync(out, file);
-      const next = [`Next: ringfill check --config ${path}`, `      ringfill gateway --config ${path}`];
+      const next = [
+        `Next: ringfill check --config ${path}`,
+        `      ringfill gateway --config ${path}`,
+        ...(broker === undefined ? [] : [`      ringfill sync-worker --config ${path}`]),
+      ];
       process.stderr.write([...(out === undefined ? [] : [`${out} is written.`]), ...remarks, ...next, ''].join('\n'));
     });
 }

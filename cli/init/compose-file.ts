@@ -7,6 +7,8 @@ import type { FoundTable, FoundTables } from './find-tables.ts';
 export interface FileContents {
   /** Without its password. */
   readonly originUrl: string;
+  /** Without its password; nothing where changes are not to be followed. */
+  readonly brokerUrl: string | undefined;
   readonly rings: readonly { readonly name: string; readonly shards: ReadonlyMap<string, string> }[];
   readonly tables: FoundTables;
   /** Who is to read: `ringfill@%`. */
@@ -24,11 +26,12 @@ const SAID: Partial<Record<Section, readonly string[]>> = {
   http: ['host', 'port'],
   origin: ['url', 'connections', 'timeoutMs'],
   shards: ['timeoutMs'],
+  sync: ['broker', 'stateFolder'],
   defaults: ['ttlSeconds', 'negativeTtlSeconds', 'graceSeconds'],
 };
 
 export function composeFile(contents: FileContents): string {
-  const { originUrl, rings, tables } = contents;
+  const { originUrl, brokerUrl, rings, tables } = contents;
   const document = new Document({
     http: defaultsOf('http'),
     origin: {
@@ -38,6 +41,9 @@ export function composeFile(contents: FileContents): string {
     },
     shards: defaultsOf('shards'),
     rings: rings.map(({ name, shards }) => ({ name, shards: Object.fromEntries(shards) })),
+    ...(brokerUrl !== undefined && {
+      sync: { broker: { url: brokerUrl }, stateFolder: defaultOf('sync', 'stateFolder') },
+    }),
     defaults: defaultsOf('defaults'),
     tables: Object.fromEntries(tables.usable.map((table) => [table.label, tableOf(table)])),
   });
@@ -109,7 +115,7 @@ function grants({ tables, account, newAccount }: FileContents): string[] {
       const columns = deny.length === 0 ? '' : ` (${granted.join(', ')})`;
       return `  GRANT SELECT${columns} ON ${quoteTable(schema.name)} TO ${to};`;
     }),
-    `  -- for the sync worker, later`,
+    `  -- for the sync worker, and for the gateway beside it`,
     `  GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${to};`,
     ...(tables.usable.some(({ deny }) => deny.length > 0)
       ? ['', 'Where columns are listed, a column that is added to the table is served only once it is granted too.']

@@ -10,7 +10,7 @@ interface Described {
   readonly items?: Described;
 }
 
-export type Section = 'http' | 'origin' | 'shards' | 'rings' | 'defaults' | 'tables' | 'log' | 'keyPrefix';
+export type Section = 'http' | 'origin' | 'shards' | 'rings' | 'defaults' | 'tables' | 'sync' | 'log' | 'keyPrefix';
 
 function sectionOf(section: Section): Described {
   return (ConfigSchema.properties as Readonly<Record<Section, Described>>)[section];

@@ -14,6 +14,8 @@ export interface InitOptions {
   readonly mysql: string;
   readonly redis: readonly string[];
   readonly fallback: readonly string[];
+  /** Without it the file has no `sync`. */
+  readonly broker?: string | undefined;
   readonly databases: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
@@ -34,6 +36,7 @@ export async function init(options: InitOptions): Promise<InitOutcome> {
     { name: 'fallback', shards: named('f', options.fallback) },
   ].filter(({ shards }) => shards.size > 0);
   refuseUnusable(rings, options.env);
+  const broker = options.broker === undefined ? undefined : withoutPassword(options.broker, 'AMQP_PASSWORD');
 
   const url = resolved(options.mysql, '--mysql', options.env);
   const pool = new OriginPool({ url, connections: 1, timeoutMs: TIMEOUT_MS, onChange: () => undefined });
@@ -54,6 +57,7 @@ export async function init(options: InitOptions): Promise<InitOutcome> {
     }));
     const file = composeFile({
       originUrl: mysql.text,
+      brokerUrl: broker?.text,
       rings: publicRings.map(({ name, shards }) => ({
         name,
         shards: new Map([...shards].map(([shard, { text }]) => [shard, text])),
@@ -62,9 +66,11 @@ export async function init(options: InitOptions): Promise<InitOutcome> {
       account: excess.length > 0 ? 'ringfill@%' : connectedAs,
       newAccount: excess.length > 0,
     });
-    const toExport = [mysql, ...publicRings.flatMap(({ shards }) => [...shards.values()])].flatMap(
-      ({ variable }) => variable ?? [],
-    );
+    const toExport = [
+      mysql,
+      ...(broker ? [broker] : []),
+      ...publicRings.flatMap(({ shards }) => [...shards.values()]),
+    ].flatMap(({ variable }) => variable ?? []);
     return { file, remarks: remarks(tables, [...new Set(toExport)], connectedAs, excess) };
   } finally {
     await pool.stop();

@@ -3,22 +3,28 @@
  * missing grant is a line to paste and not a 503 for every row.
  */
 import { codeOf, messageOf, OriginUnavailable, type Problem } from '../errors/errors.ts';
-import type { ExposedTable } from './exposed-table.ts';
 import { currentAccount, type Queryable } from './information-schema.ts';
 import { binlogEndQuery } from './origin-identity.ts';
 import { lockingClause } from './proved-read.ts';
 import type { SqlServer } from './server-version.ts';
+import type { TableSchema } from './table-schema.ts';
 import { quoteName } from './table-name.ts';
+
+export interface FollowedTable {
+  /** `db.table`. */
+  readonly label: string;
+  readonly schema: TableSchema;
+}
 
 /** Throws OriginUnavailable. */
 export async function whyUnprovable(
   origin: Queryable,
   server: SqlServer,
-  followed: readonly ExposedTable[],
+  followed: readonly FollowedTable[],
 ): Promise<Problem[]> {
   if (followed.length === 0) return [];
   const problems = await askBinlogEnd(origin, server);
-  for (const { label, name, schema } of followed) {
+  for (const { label, schema } of followed) {
     const refused = await refusal(() =>
       origin.query(`SELECT 1 FROM ${schema.from} LIMIT 0${lockingClause(server, 'SKIP LOCKED')}`),
     );
@@ -29,7 +35,7 @@ export async function whyUnprovable(
       where: `tables.${label}`,
       message: `its rows cannot be share-locked, which proves what a read includes: ${messageOf(refused)}`,
       // MySQL before 8.0.22 asks for more than SELECT.
-      mend: `GRANT LOCK TABLES ON ${quoteName(name.db)}.* TO ${account};`,
+      mend: `GRANT LOCK TABLES ON ${quoteName(schema.name.db)}.* TO ${account};`,
     });
   }
   return problems;

@@ -23,6 +23,8 @@ export interface ApplyServiceOptions {
   readonly log: Log;
   /** Entries that were removed and want to be read again. */
   readonly onReadBack?: (queue: ShardQueue, keys: readonly string[]) => void;
+  /** A message's changes are in a shard, and it is not acked yet. */
+  readonly onApplied?: () => void;
 }
 
 export class ApplyService {
@@ -34,7 +36,7 @@ export class ApplyService {
   #stopped: Promise<void> | undefined;
 
   /** Throws SetupError where the configuration cannot be. */
-  constructor({ config, log, onReadBack = () => undefined }: ApplyServiceOptions) {
+  constructor({ config, log, onReadBack = () => undefined, onApplied = () => undefined }: ApplyServiceOptions) {
     const { sync } = config;
     this.#topology = topologyOf(config, sync);
     this.#consuming = brokerConnection(sync, 'apply', log);
@@ -56,6 +58,7 @@ export class ApplyService {
         },
         bury: (from, why, message) => undertaker.bury(from, why, message),
         onReadBack,
+        onApplied,
         log,
       });
     });

@@ -42,6 +42,8 @@ export interface ShardApplyOptions {
   readonly bury: (from: ShardQueue, why: string, message: Buffer) => Promise<void>;
   /** Entries that were removed and want to be read again. */
   readonly onReadBack: (queue: ShardQueue, keys: readonly string[]) => void;
+  /** A message's changes are in the shard, and it is not acked yet. */
+  readonly onApplied: () => void;
   readonly log: Log;
 }
 
@@ -276,6 +278,7 @@ export class ShardApply {
     this.#status.lastError = undefined;
     this.#backoff.reset();
     if (readBack.length > 0) this.#options.onReadBack(this.#options.queue, readBack);
+    if (changes.length > 0) this.#options.onApplied();
   }
 
   /** Less, if it is told to stop. */

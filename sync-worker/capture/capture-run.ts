@@ -12,6 +12,7 @@
  *     passed      the end of the last whole transaction that was given to the batcher, or of what came after it
  *     confirmed   the last flush to all shards of which, and before which, every message is confirmed: the checkpoint
  */
+import { setImmediate } from 'node:timers/promises';
 import type { BinlogEvent } from './binlog-event.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { encodeBatch, type ChangeBatch } from '../../shared/change/change-batch.ts';
@@ -104,6 +105,8 @@ const STALLED_MS = 10_000;
 const SOURCE_STOPS_WITHIN_MS = 5_000;
 /** How long what was read may wait for company, where the reader never pauses. Else it goes with the end of the tick. */
 const FLUSH_AFTER_MS = 4;
+/** How long events may be worked on without a pause. */
+const BREATHE_EVERY_MS = 10;
 /** So many flushes to all shards may be unconfirmed; then the broker is told no more until it has confirmed some. */
 const UNCONFIRMED_FLUSHES_MAX = 20;
 /** A table's schema is read again at once, and then not again within this. */
@@ -129,6 +132,7 @@ export class CaptureRun {
   #isAdding = false;
   /** An event is being worked on, or waits for the broker. */
   #isTaking = false;
+  #breathedAt = 0;
   /** When the last event came that was more than a heartbeat. */
   #movedAt = performance.now();
   #owesBeat = false;
@@ -250,19 +254,33 @@ export class CaptureRun {
   }
 
   async #follow(): Promise<never> {
-    const { source, session } = this.#options;
+    const { source } = this.#options;
     for await (const event of source.events()) {
       this.#isTaking = true;
       await this.#take(event);
-      if (this.#hasPublished) {
-        // The end of backpressure's way: no room, no further event.
-        this.#hasPublished = false;
-        await session.ready();
-      }
+      if (this.#hasPublished) await this.#room();
+      await this.#breathe();
       this.#isTaking = false;
       if (event.kind !== 'heartbeat') this.#movedAt = performance.now();
     }
     throw new Error('the binlog has ended');
+  }
+
+  /** The end of backpressure's way: no room at the broker, no further event. */
+  async #room(): Promise<void> {
+    this.#hasPublished = false;
+    await this.#options.session.ready();
+    await this.#breathe();
+  }
+
+  /**
+   * While there is always another event, nothing else would get its turn: not the flushes, not the broker's confirms, and
+   * not the session whose lock the server gives away after a few seconds of silence.
+   */
+  async #breathe(): Promise<void> {
+    if (performance.now() - this.#breathedAt < BREATHE_EVERY_MS) return;
+    await setImmediate();
+    this.#breathedAt = performance.now();
   }
 
   async #take(event: BinlogEvent): Promise<void> {
@@ -317,7 +335,7 @@ export class CaptureRun {
         transaction,
         this.#epoch,
         () => this.#saying(),
-        () => this.#options.session.ready(),
+        () => this.#room(),
       );
     } finally {
       this.#isAdding = false;
@@ -398,7 +416,7 @@ export class CaptureRun {
     if (this.#isAdding) return;
     if (this.#flushing === undefined) {
       this.#flushingSince = performance.now();
-      this.#flushing = setImmediate(() => this.#flush('changed'));
+      this.#flushing = globalThis.setImmediate(() => this.#flush('changed'));
     } else if (performance.now() - this.#flushingSince > FLUSH_AFTER_MS) {
       // A reader that always has more never lets the tick end.
       this.#flush('changed');

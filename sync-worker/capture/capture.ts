@@ -166,6 +166,7 @@ export class Capture {
       let lock: HeldLock | undefined;
       try {
         lock = await this.#acquire();
+        this.#tell('retrying', 'has the lock, and connects');
         await this.#options.ports.deleteSpilled();
         await this.#followWhile(lock);
       } catch (error) {

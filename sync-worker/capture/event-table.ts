@@ -5,12 +5,12 @@
  * Strict: where they differ in anything that could make another row of the same bytes, the entry is removed instead of
  * overwritten; and where not even the key is the same, the table's floor rises. Both are always safe.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { TableConfig } from '../../shared/config/schema.ts';
 import type { KeyPart } from '../../shared/key/key-part.ts';
 import { type Column, isUnsigned } from '../../shared/origin/column.ts';
 import { keyPartType } from '../../shared/origin/key-type.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
-import { isDeepStrictEqual } from 'node:util';
 import type { EventCells, EventColumn, EventTable } from './binlog-event.ts';
 import { inet4Text, inet6Text, uuidText } from './dialect/mariadb.ts';
 import type { EventView } from './row-changes.ts';

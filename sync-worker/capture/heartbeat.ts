@@ -34,14 +34,14 @@ interface Question {
   readonly end: BinlogEnd;
 }
 
-/** While the reader is far behind, questions gather; of many, every second one is enough. */
+/** While the reader is far behind, questions gather; then those go that are closest to their neighbours. */
 const QUESTIONS_MAX = 128;
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #timer: NodeJS.Timeout | undefined;
   /** Answered and not yet passed, oldest first. */
-  #questions: Question[] = [];
+  readonly #questions: Question[] = [];
   #asOf = 0;
   #newestEnd: LogPosition | undefined;
   #stopped = false;
@@ -116,10 +116,18 @@ export class Heartbeat {
     }
     this.#newestEnd = end.position;
     this.#questions.push({ askedAt, end });
-    if (this.#questions.length > QUESTIONS_MAX) {
-      const newest = this.#questions.length - 1;
-      this.#questions = this.#questions.filter((_, index) => index % 2 === 0 || index === newest);
-    }
+    if (this.#questions.length > QUESTIONS_MAX) this.#questions.splice(mostCrowded(this.#questions), 1);
     this.#options.onEnd();
   }
+}
+
+/** Never the first or the last: they say how far behind we are, and how far we may come. */
+function mostCrowded(questions: readonly Question[]): number {
+  const timeOf = (index: number) => (questions[index] as Question).askedAt;
+  let [crowded, least] = [1, Infinity];
+  for (let index = 1; index < questions.length - 1; index += 1) {
+    const room = timeOf(index + 1) - timeOf(index - 1);
+    if (room < least) [crowded, least] = [index, room];
+  }
+  return crowded;
 }

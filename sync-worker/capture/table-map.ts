@@ -51,12 +51,10 @@ export function readTableMap(
   if (metadata.names?.length !== count) {
     throw new Undecodable('the binlog does not name its columns: binlog_row_metadata was not FULL when it was written');
   }
-  const columns = wire.map((column, index): EventColumn & { decoder: CellDecoder } =>
-    composeColumn(column, index, metadata, bitAt(nullable, index), charsets),
-  );
+  const columns = wire.map((column, index) => composeColumn(column, index, metadata, bitAt(nullable, index), charsets));
   return {
-    table: { db, table, columns: columns.map(({ decoder: _, ...column }) => column) },
-    decoders: columns.map((column) => column.decoder),
+    table: { db, table, columns: columns.map(({ column }) => column) },
+    decoders: columns.map(({ decoder }) => decoder),
   };
 }
 
@@ -268,7 +266,7 @@ function composeColumn(
   metadata: Metadata,
   nullable: boolean,
   charsets: Charsets,
-): EventColumn & { decoder: CellDecoder } {
+): { column: EventColumn; decoder: CellDecoder } {
   const { type } = wire;
   const name = metadata.names?.[index] ?? '';
   const hasCharset = CHARACTER.has(type) || type === TYPE.enum || type === TYPE.set;
@@ -295,7 +293,7 @@ function composeColumn(
   };
   const exact = type === TYPE.decimal;
   const hasFraction = type === TYPE.time2 || type === TYPE.datetime2 || type === TYPE.timestamp2;
-  return {
+  const column = {
     name,
     dataType: dataTypeOf(wire, isBytes, metadata.geometry.get(index)),
     unsigned: unsigned ?? false,
@@ -306,8 +304,8 @@ function composeColumn(
     scale: exact ? wire.scale : null,
     fraction: hasFraction ? wire.fraction : null,
     members: members ?? null,
-    decoder: cellDecoder(cell),
   };
+  return { column, decoder: cellDecoder(cell) };
 }
 
 const GEOMETRY_NAMES = [

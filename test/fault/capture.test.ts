@@ -20,8 +20,10 @@ import { testStack } from '../support/stack.ts';
 const stack = await testStack();
 const broker = stack.rabbitmq.url;
 const isMariadb = stack.mysql.flavour === 'mariadb';
+const origin = await startOwnOrigin();
 
 async function following(settings: CaptureSettings): Promise<TestCapture> {
+  await settings.origin.run('DELETE FROM shop.items');
   const capture = await startCapture(settings);
   await capture.caughtUp();
   return capture;
@@ -48,7 +50,6 @@ async function assertSame(capture: TestCapture, origin: OwnOrigin): Promise<void
 }
 
 test('the origin is restarted cleanly: capture reads on under the same epoch, and nothing is dropped', async () => {
-  const origin = await startOwnOrigin();
   const capture = await following({ origin, broker });
   await upsert(origin, 'before', 1, 2, 3);
   await capture.caughtUp();
@@ -70,7 +71,6 @@ test('the origin is restarted cleanly: capture reads on under the same epoch, an
 });
 
 test('the origin is killed: what may have been lost above the last known place is a hole, under a new epoch', async () => {
-  const origin = await startOwnOrigin();
   const capture = await following({ origin, broker });
   await upsert(origin, 'before', 1, 2, 3);
   await capture.caughtUp();
@@ -94,7 +94,6 @@ test('the origin is killed: what may have been lost above the last known place i
 });
 
 test('the origin is killed while capture is down: the crash is found in the binlog', async () => {
-  const origin = await startOwnOrigin();
   const first = await following({ origin, broker });
   await first.stop();
   await upsert(origin, 'missed', 1, 2);
@@ -114,7 +113,6 @@ test('the origin is killed while capture is down: the crash is found in the binl
 });
 
 test('the binlog is reset under a running capture: it begins anew, and every shard drops what it holds', async () => {
-  const origin = await startOwnOrigin();
   const capture = await following({ origin, broker });
   await upsert(origin, 'before', 1, 2);
   await capture.caughtUp();
@@ -138,7 +136,6 @@ test('the binlog is reset under a running capture: it begins anew, and every sha
 });
 
 test('the binlog is reset while capture is down, and grows past where it stopped', async () => {
-  const origin = await startOwnOrigin();
   const first = await following({ origin, broker });
   await first.stop();
   await sleep(1_100);
@@ -152,7 +149,6 @@ test('the binlog is reset while capture is down, and grows past where it stopped
 });
 
 test('files are purged while capture is down: with changes in them it begins anew', async () => {
-  const origin = await startOwnOrigin();
   const first = await following({ origin, broker });
   await upsert(origin, 'before', 1);
   await first.caughtUp();
@@ -173,7 +169,6 @@ for (const [what, harm, reason] of [
   ['torn', (path: string) => writeFile(path, '{"format": 1, "ori'), 'checkpoint-unreadable'],
 ] as const) {
   test(`the checkpoint is ${what}: capture begins at the end, above all epochs that the shards have seen`, async () => {
-    const origin = await startOwnOrigin();
     const first = await following({ origin, broker });
     await upsert(origin, 'before', 1, 2);
     await first.caughtUp();

@@ -221,6 +221,8 @@ const randomColumns: Readonly<Record<string, readonly [type: string, literal: ()
   decimal_4: ['DECIMAL(7,3) UNSIGNED ZEROFILL', () => decimal(4, 3)],
   single: ['FLOAT', () => String(random.bytes(4).readFloatLE()).replace(/NaN|-?Infinity/, '0')],
   twice: ['DOUBLE', () => String(random.bytes(8).readDoubleLE()).replace(/NaN|-?Infinity/, '0')],
+  double_rounded: ['DOUBLE(20,2)', () => decimal(18, 4)],
+  single_rounded: ['FLOAT(10,3)', () => decimal(5, 5)],
   bits: ['BIT(41)', () => `b'${random.below(2 ** 31).toString(2)}'`],
   year: ['YEAR', () => String(1901 + random.below(255))],
   date: [

@@ -135,6 +135,21 @@ test('tables that would share cache keys are told', async () => {
   assert.match(checked.find('ringfill_check.a_b', 'unmet').found, /could be keys of ringfill_check\.a .*keys-collide/);
 });
 
+test('with sync, what proving and the broker need is asked, and a refusal names what mends it', async () => {
+  const tables = { 'ringfill_check.customers': {} };
+  const unproved = await check({ origin: { url: narrowUrl }, tables, sync: {} });
+  assert.equal(unproved.code, 1);
+  assert.match(unproved.find('proved reads', 'unmet').found, /binlog-not-granted/);
+  const met = await check({ tables: { 'test.users': {} }, sync: {} });
+  assert.equal(met.find('proved reads').found, 'of 1 followed table');
+  assert.equal(met.find('queues').verdict, 'note', 'nothing is declared');
+  const broker = { url: stack.rabbitmq.url.replace('guest:guest', 'guest:wrong') } as NonNullable<
+    Config['sync']
+  >['broker'];
+  const refused = await check({ tables: { 'test.users': {} }, sync: { broker } });
+  assert.match(refused.find('login', 'unmet').found, /broker-refused/);
+});
+
 test('what only the sync worker needs is a warning: grants, and foreign keys that change rows unheard', async () => {
   const checked = await check({ origin: { url: narrowUrl }, tables: { 'ringfill_check.orders': {} } });
   assert.equal(checked.code, 0);

@@ -264,3 +264,23 @@ test('secrets are known by their names, and what is only about them is not', () 
   assert.ok(!column('salt', 'decimal'), 'grams of salt');
   assert.ok(!column('secret', 'tinyint', 'tinyint(1)'), 'whether it is secret');
 });
+
+test('with a broker, the file says how changes travel, and the password stays outside', async () => {
+  const broker = 'amqp://user:s3cret@127.0.0.1:5672';
+  const { code, stdout, stderr } = await runCommand([
+    'init',
+    '--mysql',
+    mysql,
+    ...rings,
+    ...databases,
+    '--broker',
+    broker,
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stdout + stderr, /s3cret/);
+  assert.match(stderr, /export AMQP_PASSWORD/);
+  assert.match(stderr, /ringfill sync-worker --config/);
+  const config = parseConfig(stdout, 'ringfill.yml', { MYSQL_PASSWORD: PASSWORD, AMQP_PASSWORD: 's3cret' });
+  assert.equal(config.sync?.broker.url, broker);
+  assert.match(stdout, /# heartbeatMs: 500/);
+});

@@ -250,6 +250,7 @@ export class Capture {
   /** Nothing leads here from where the shards are: each will find a gap. */
   #beginAnew(index: number): void {
     this.#changes = 0;
+    this.#asOf = 0;
     this.#moveTo(index);
     for (const shard of this.shards) {
       this.#sent.set(shard, this.#to);

@@ -6,7 +6,7 @@ import type { Entry } from '../../shared/entry/entry.ts';
 import type { LeaseBase, LeaseOver } from '../../shared/shard/shard.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';
-import { contentOf, entryIn, type Judge, READ_AT } from './judge.ts';
+import { contentOf, entryIn, type Judge, READ_AT, type Replicas } from './judge.ts';
 import { ownerOf, type Ring, type RowKey } from './keys.ts';
 import type { Mistakes } from './mistakes.ts';
 import type { Origin, OriginRead } from './origin.ts';
@@ -23,7 +23,7 @@ export interface GatewayPorts {
   readonly judge: Judge;
   readonly now: () => number;
   readonly stalenessBoundMs: number;
-  readonly replicas: boolean;
+  readonly replicas: Replicas;
   readonly count: (outcome: string) => void;
   readonly trace: (line: string) => void;
 }
@@ -158,7 +158,7 @@ export class Gateway {
 
   async *#readOrigin(key: RowKey, base: LeaseBase): AsyncGenerator<void, OriginRead> {
     const { origin, random, replicas } = this.#ports;
-    if (replicas && random.chance(0.5)) return origin.readReplica(key, base.gtid);
+    if (replicas === 'alone' || (replicas === 'mixed' && random.chance(0.5))) return origin.readReplica(key, base.gtid);
     if (random.chance(0.05)) return { known: origin.visible(key), proof: undefined };
     if (random.chance(0.15)) return origin.readSnapshot(key);
     return yield* origin.prove(key);

@@ -27,6 +27,9 @@ export function entryIn(stored: Buffer | null | undefined): Entry | undefined {
   return stored ? decodeEntry(stored) : undefined;
 }
 
+/** Which servers are read. Of one read after the other, either may be ahead: there an answer is no older than it claims. */
+export type Replicas = 'none' | 'alone' | 'mixed';
+
 /** What a gateway has answered from a shard for a key. */
 interface Mark {
   /** Of the state of the row. */
@@ -41,17 +44,16 @@ interface Mark {
 
 export class Judge {
   readonly #origin: Origin;
-  readonly #replicas: boolean;
+  readonly #reads: Replicas;
   readonly #marks = new Map<string, Mark>();
   readonly #losses = new Map<string, number>();
   readonly #restores = new Map<string, number>();
   /** The highest `to` that a gateway has seen of a shard. */
   readonly #seen = new Map<string, string>();
 
-  /** @param replicas they are read too: what they say is only known to be no older than it claims. */
-  constructor(origin: Origin, replicas: boolean) {
+  constructor(origin: Origin, replicas: Replicas) {
     this.#origin = origin;
-    this.#replicas = replicas;
+    this.#reads = replicas;
   }
 
   /** @param until what entered the binlog by then must be in it, whatever the stamp says. */
@@ -112,7 +114,7 @@ export class Judge {
     const order = this.orderOf(key, entry);
     // Read before the origin went back.
     if (!isAmong(current.histories.get(key), order, entry)) return;
-    if (known !== undefined && order < known.order && !this.#replicas) {
+    if (known !== undefined && order < known.order && this.#reads !== 'mixed') {
       throw new Violation(
         `backward: ${gateway} had state ${known.order} of ${key.name} from ${shard}, and now ${order}`,
       );
@@ -165,4 +167,3 @@ function isCovered(state: State, to: string): boolean {
 function markName(gateway: string, shard: string, key: RowKey): string {
   return `${gateway}|${shard}|${key.name}`;
 }
-

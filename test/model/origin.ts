@@ -98,6 +98,8 @@ export class Origin {
   #sequence = 0;
   #contents = 0;
   #servers = 1;
+  /** How many transactions the replica has executed. */
+  #replicated = 0;
 
   constructor(random: Random, mistakes: Mistakes) {
     this.#random = random;
@@ -136,13 +138,15 @@ export class Origin {
   }
 
   /** 1 to 3 changes enter the binlog. What is locked is not changed: whoever wants to, waits. */
-  commit(now: number): void {
-    const free = ROW_KEYS.filter((key) => !this.isLocked(key));
+  commit(first: RowKey, now: number): void {
+    if (this.isLocked(first)) return;
+    const free = ROW_KEYS.filter((key) => key !== first && !this.isLocked(key));
     const changes: RowChange[] = [];
-    for (let wanted = 1 + this.#random.below(3); wanted > 0 && free.length > 0; wanted -= 1) {
-      const [key] = free.splice(this.#random.below(free.length), 1) as [RowKey];
+    for (let wanted = 1 + this.#random.below(3); wanted > 0; wanted -= 1) {
+      const key = changes.length === 0 ? first : free.splice(this.#random.below(free.length), 1)[0];
+      if (key === undefined) break;
       const { content } = this.visible(key);
-      if (content === undefined || this.#random.chance(0.6)) {
+      if (content === undefined || this.#random.chance(0.5)) {
         changes.push({ key, content: this.#newContent() });
         continue;
       }
@@ -152,7 +156,7 @@ export class Origin {
       if (other < 0 || this.#random.chance(0.5)) continue;
       changes.push({ key: free.splice(other, 1)[0] as RowKey, content: this.#newContent() });
     }
-    if (changes.length > 0) this.#enter({ truncates: undefined, changes }, now);
+    this.#enter({ truncates: undefined, changes }, now);
   }
 
   truncate(table: string, now: number): void {
@@ -189,7 +193,7 @@ export class Origin {
    */
   crash(kind: 'restart' | 'failover'): void {
     const before = this.current;
-    const kept = before.log.slice(0, Math.max(0, before.log.length - this.#random.below(6)));
+    const kept = before.log.slice(0, Math.max(0, before.log.length - this.#random.below(8)));
     if (kind === 'restart') {
       this.current = new Incarnation(before.identity, before.end, this.#first);
       for (const { transaction, at } of kept) this.current.append(transaction, at);
@@ -204,6 +208,7 @@ export class Origin {
       for (const { transaction } of kept) this.current.append(transaction, { file, position: (position += 100) });
     }
     this.#incarnations.push(this.current);
+    this.#replicated = Math.min(this.#replicated, kept.length);
     this.#pending = [];
     this.#visible = this.#stateAfter(() => true);
   }
@@ -254,8 +259,10 @@ export class Origin {
     const executed = log.findIndex(({ transaction }) => transaction.sequence === last) + 1;
     if (executed === 0 && last > 0) return { known: this.visible(key), proof: undefined };
     const least = this.#mistakes.has('replica without waiting') ? Math.max(0, executed - 3) : executed;
-    const behind = this.#random.chance(0.5) ? least : least + this.#random.below(log.length - least + 1);
-    const included = new Set(log.slice(0, behind).map(({ transaction }) => transaction));
+    const executedNow = this.#random.chance(0.5) ? least : least + this.#random.below(log.length - least + 1);
+    // It is one replica: it never goes back.
+    if (executedNow > this.#replicated) this.#replicated = executedNow;
+    const included = new Set(log.slice(0, this.#replicated).map(({ transaction }) => transaction));
     const known = this.#stateAfter((transaction) => included.has(transaction));
     return { known: known.get(key) as Known, proof: { kind: 'gtid' } };
   }
@@ -286,4 +293,3 @@ export function commonTransactions(one: Incarnation, other: Incarnation): number
   while (common < one.log.length && one.log[common]?.transaction === other.log[common]?.transaction) common += 1;
   return common;
 }
-

@@ -6,14 +6,19 @@ import type { Redis } from 'ioredis';
 import { epochOf } from '../../shared/version/version.ts';
 import { Capture, type Checkpoint, type Plan } from './capture.ts';
 import { Gateway, type GatewayPorts } from './gateway.ts';
-import { contentOf, entryIn, Judge, Violation } from './judge.ts';
-import { LAYERS, ownerOf, ROW_KEYS, type Ring, SHARDS, TABLES } from './keys.ts';
+import { contentOf, entryIn, Judge, type Replicas, Violation } from './judge.ts';
+import { LAYERS, ownerOf, ROW_KEYS, type Ring, type RowKey, SHARDS, TABLES } from './keys.ts';
 import type { Mistakes } from './mistakes.ts';
 import { Origin } from './origin.ts';
 import { ShardQueue } from './queue.ts';
 import { Random } from './random.ts';
 import { type Dump, ModelShard } from './shard.ts';
 import type { TrustRule } from './trust-rule.ts';
+
+export type FaultKind = keyof typeof FAULTS;
+
+/** Instead of what is drawn: how often each kind of fault is, and which replicas are read. */
+export type Emphasis = Partial<Record<FaultKind, number>> & { readonly replicas?: Replicas };
 
 export interface RoundOptions {
   readonly redis: Redis;
@@ -22,6 +27,7 @@ export interface RoundOptions {
   readonly seed: number;
   readonly steps: number;
   readonly mistakes: Mistakes;
+  readonly emphasis?: Emphasis | undefined;
   readonly trust: TrustRule;
   readonly count: (outcome: string) => void;
 }
@@ -38,25 +44,27 @@ const COMMON = {
   confirm: 4,
   apply: 14,
   drain: 3,
-  settle: 4,
+  settle: 3,
   acknowledge: 3,
-  begin: 12,
-  advance: 38,
+  begin: 26,
+  advance: 90,
 };
 const FAULTS = {
   captures: { replacedGoesOn: 6, takeOver: 1, loseConfirm: 0.4, replan: 0.7, reconfigure: 1 },
   queues: { closeChannel: 1.5, echo: 1, dropHead: 0.7, purge: 0.3 },
   evictions: { evictEntry: 2.5, evictLease: 1, evictStamp: 0.4, flush: 0.2 },
-  dumps: { dump: 1.5, restore: 0.8 },
-  origin: { truncate: 1, rotate: 0.5, crash: 0.5 },
+  dumps: { dump: 1.5, restore: 1.2 },
+  origin: { truncate: 1, rotate: 0.5, crash: 1 },
   gateways: { reconfigure: 1, restartGateway: 0.3 },
 };
 /** Few kinds of faults together, and many of them. */
-const FAULT_FACTORS = [0, 0, 0, 1, 3];
+const FAULT_FACTORS = [0, 0, 0, 1, 6];
 type KeysOfAll<T> = T extends unknown ? keyof T : never;
 type Action = keyof typeof COMMON | KeysOfAll<(typeof FAULTS)[keyof typeof FAULTS]>;
 
-const JOURNEYS_MAX = 6;
+/** How much of all is about one key, and about one shard that holds it. */
+const HOT = 0.75;
+const JOURNEYS_MAX = 5;
 const REST_ROUNDS_MAX = 12;
 
 export class Round {
@@ -75,6 +83,7 @@ export class Round {
   #capture: Capture;
   /** Replaced, and not knowing it. */
   #replaced: Capture[] = [];
+  readonly #hot: RowKey;
   #checkpoint: Checkpoint;
   #plans = 0;
   #names = 0;
@@ -84,14 +93,16 @@ export class Round {
     this.#options = options;
     const random = (this.#random = new Random(options.seed));
     this.#origin = new Origin(random, options.mistakes);
-    const replicas = random.chance(0.4);
+    this.#hot = random.pick(ROW_KEYS);
+    const { emphasis } = options;
+    const replicas = emphasis?.replicas ?? random.pick(['none', 'none', 'alone', 'mixed'] as const);
     this.#judge = new Judge(this.#origin, replicas);
     this.#shards = new Map(SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix)]));
     this.#queues = new Map([...this.#shards].map(([name, shard]) => [name, new ShardQueue(shard, random)]));
     this.#weights = [
-      ...Object.entries(COMMON).map(([name, weight]) => [name, weight * random.pick([0.5, 1, 2])] as const),
-      ...Object.values(FAULTS).flatMap((faults) => {
-        const factor = random.pick(FAULT_FACTORS);
+      ...Object.entries(COMMON).map(([name, weight]) => [name, weight * random.pick([0.4, 1, 2.5])] as const),
+      ...Object.entries(FAULTS).flatMap(([kind, faults]) => {
+        const factor = emphasis === undefined ? random.pick(FAULT_FACTORS) : (emphasis[kind as FaultKind] ?? 0);
         return Object.entries(faults).map(([name, weight]) => [name, weight * factor] as const);
       }),
     ] as [Action, number][];
@@ -103,7 +114,7 @@ export class Round {
       trust: options.trust,
       judge: this.#judge,
       now: () => this.#now,
-      stalenessBoundMs: random.pick([300, 1_500, 10_000]),
+      stalenessBoundMs: random.pick([500, 5_000, 20_000]),
       replicas,
       count: options.count,
       trace: (line) => this.#note(line),
@@ -140,12 +151,12 @@ export class Round {
 
   async #act(action: Action): Promise<void> {
     const random = this.#random;
-    const shard = this.#shards.get(random.pick(SHARDS)) as ModelShard;
+    const shard = this.#shards.get(random.chance(HOT) ? this.#hotShard : random.pick(SHARDS)) as ModelShard;
     const queue = this.#queues.get(shard.name) as ShardQueue;
-    const key = random.pick(ROW_KEYS);
+    const key = random.chance(HOT) ? this.#hot : random.pick(ROW_KEYS);
     switch (action) {
       case 'commit':
-        return this.#origin.commit(this.#now);
+        return this.#origin.commit(key, this.#now);
       case 'show':
         return this.#origin.show();
       case 'truncate':
@@ -154,6 +165,10 @@ export class Round {
         return this.#origin.rotate();
       case 'crash': {
         const kind = random.pick(['restart', 'failover'] as const);
+        // The tail that is lost was seen by readers, if by nobody else.
+        this.#origin.commit(key, this.#now);
+        this.#origin.showAll();
+        for (let steps = 0; steps < 6; steps += 1) await this.#advance();
         this.#note(`the origin crashes: ${kind}`);
         return this.#origin.crash(kind);
       }
@@ -261,7 +276,8 @@ export class Round {
   }
 
   #publish(capture: Capture, kind: 'changes' | 'heartbeat', fate: 'arrives' | 'lost' = 'arrives'): void {
-    capture.publish(this.#random.pick(capture.shards), kind, this.#now, fate);
+    const isHot = this.#random.chance(HOT) && capture.shards.includes(this.#hotShard);
+    capture.publish(isHot ? this.#hotShard : this.#random.pick(capture.shards), kind, this.#now, fate);
   }
 
   /** A capture at work: asks, reads on, and tells every shard. */
@@ -366,6 +382,11 @@ export class Round {
         }
       }
     }
+  }
+
+  get #hotShard(): string {
+    const [gateway] = this.#gateways;
+    return ownerOf(gateway?.rings[0] as Ring, this.#hot);
   }
 
   #newCapture(plan: Plan): Capture {

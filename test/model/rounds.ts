@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { Violation } from './judge.ts';
 import type { Mistakes } from './mistakes.ts';
-import { Round } from './round.ts';
+import { type Emphasis, Round } from './round.ts';
 import type { TrustRule } from './trust-rule.ts';
 
 export interface RoundsOptions {
@@ -12,6 +12,7 @@ export interface RoundsOptions {
   readonly steps: number;
   readonly mistakes: Mistakes;
   readonly trust: TrustRule;
+  readonly emphasis?: Emphasis | undefined;
   /** No further rounds once one turned red. */
   readonly untilRed: boolean;
 }
@@ -25,7 +26,7 @@ export interface RoundsResult {
 const AT_ONCE = 24;
 
 export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
-  const { redis, seed: first, mistakes, trust, steps } = options;
+  const { redis, seed: first, mistakes, trust, steps, emphasis } = options;
   const counts = new Map<string, number>();
   const count = (outcome: string) => counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   const red: { seed: number; why: string; trace: readonly string[] }[] = [];
@@ -36,7 +37,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
         const seed = first + rounds;
         rounds += 1;
         const prefix = `m${lane}:`;
-        const round = new Round({ redis, prefix, seed, steps, mistakes, trust, count });
+        const round = new Round({ redis, prefix, seed, steps, mistakes, trust, emphasis, count });
         try {
           await round.run();
         } catch (error) {

@@ -84,7 +84,7 @@ export class Following {
 
   /** The first event, from the `after`th on, of which it is true. Fails where the reading ends before. */
   async until(isMeant: (event: BinlogEvent) => boolean, after = 0): Promise<BinlogEvent> {
-    for (let at = after; ; ) {
+    for (let at = after; ;) {
       for (; at < this.events.length; at += 1) {
         const event = this.events[at] as BinlogEvent;
         if (isMeant(event)) return event;

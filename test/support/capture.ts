@@ -205,7 +205,9 @@ export async function startCapture(settings: CaptureSettings): Promise<TestCaptu
       });
     },
     decisions: () =>
-      events.filter(({ decision }) => decision !== undefined).map(({ decision, reason }) => `${decision} ${reason}`),
+      events
+        .filter(({ decision }) => decision !== undefined)
+        .map(({ decision, reason }) => `${String(decision)} ${String(reason)}`),
   };
 }
 
@@ -253,7 +255,7 @@ export async function consume(config: SyncedConfig): Promise<ReadonlyMap<string,
 /** What the shards of the primary ring were told last of each row, against what the origin has. */
 export async function differences(capture: TestCapture, origin: OwnOrigin): Promise<string[]> {
   const wrong: string[] = [];
-  const rows = await origin.rows('SELECT id, v FROM shop.items ORDER BY id');
+  const rows = (await origin.rows('SELECT id, v FROM shop.items ORDER BY id')) as { id: number; v: string }[];
   const known = new Map(
     [...capture.shards].filter(([name]) => name !== 'f1').flatMap(([, { entries }]) => [...entries]),
   );

@@ -8,6 +8,7 @@
 -- A message that was applied before, or a part of it, is free of effect: each change is compared with the stamp.
 local batch = cjson.decode(ARGV[1])
 local stamp = readStamp(KEYS[1])
+local epochBefore = stamp and string.sub(stamp.to, 1, 10)
 if stamp and batch.plan < stamp.plan then
   return {'fenced', string.format('%.0f', stamp.plan)}
 end
@@ -57,7 +58,7 @@ end
 -- Under no ring would it be trusted.
 local function isUntrusted(header, followed)
   local version = versionOf(header)
-  if isInHole(stamp, version) then
+  if isInHole(stamp, version, string.sub(header, 3, 3)) then
     return true
   end
   for ring in pairs(stamp.rings) do
@@ -105,7 +106,8 @@ if batch.to >= stamp.to then
 end
 stamp.origin = stamp.origin or batch.origin
 stamp.gtid = stamp.gtid or batch.gtid
-if batch.asOf > stamp.asOf then
+-- A later epoch may begin at a place that was passed before: what was known as of a time may be ahead again.
+if batch.asOf > stamp.asOf or (epochBefore and epochBefore < string.sub(stamp.to, 1, 10)) then
   stamp.asOf = batch.asOf
 end
 if #stamp.holes == 0 then

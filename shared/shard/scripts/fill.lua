@@ -18,7 +18,7 @@ if not floor then
   return 'off'
 end
 local read = ARGV[4]
-if read < string.sub(lease, -45) or read < floor or isInHole(stamp, read) then
+if read < string.sub(lease, -45) or read < floor or isInHole(stamp, read, string.sub(ARGV[5], 3, 3)) then
   return 'early'
 end
 local header = readHeader(KEYS[2])

@@ -13,7 +13,7 @@ if not floor then
 end
 local header = readHeader(KEYS[2])
 if ARGV[7] == 'nothing' and header and string.sub(header, 49, 56) == ARGV[4]
-    and versionOf(header) >= floor and not isInHole(stamp, versionOf(header)) then
+    and versionOf(header) >= floor and not isInHole(stamp, versionOf(header), string.sub(header, 3, 3)) then
   local readAt = tonumber(string.sub(header, 57, 64), 36)
   local ttl = tonumber(string.sub(header, 65, 70), 36)
   if readAt and ttl and readAt + ttl * 1000 > tonumber(ARGV[5]) then

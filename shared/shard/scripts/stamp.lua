@@ -40,9 +40,10 @@ local function floorOf(stamp, followed, ring)
   return floor
 end
 
-local function isInHole(stamp, version)
+-- `exactness` as in the header: an inexact read may hold more than its version says, so also what was lost.
+local function isInHole(stamp, version, exactness)
   for _, hole in ipairs(stamp.holes) do
-    if version > hole[1] and version < hole[2] then
+    if (version > hole[1] or exactness ~= 'x') and version < hole[2] then
       return true
     end
   end

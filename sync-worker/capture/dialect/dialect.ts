@@ -22,7 +22,7 @@ export interface EventHeader {
   readonly flags: number;
 }
 
-/** What the server says when it ends or refuses the stream (error 1236). */
+/** What the server says when it ends or refuses the stream. */
 export type Refusal = 'purged' | 'bad-position' | 'evicted' | 'undecodable' | 'refused';
 
 export interface Dialect {
@@ -38,7 +38,7 @@ export interface Dialect {
    * differ from the schema's, and the table's entries be removed rather than overwritten.
    */
   listsSignOfYear(version: string): boolean;
-  /** By the text, for there is but one number. Nothing where the text says nothing of the kind. */
+  /** By the text, for there is but one number (1236) for nearly all. Nothing where the text says nothing of the kind. */
   refusal(message: string): Refusal | undefined;
 }
 

@@ -1,0 +1,106 @@
+/**
+ * One round's verdict, from what MySQL says and what the shards hold, before the round and after it.
+ *
+ *     stale     an entry that counts, and is not what MySQL says
+ *     vanished  held exactly before, of a table whose changes overwrite, and not held any more: a change whose effect is
+ *               missing, or an entry that something dropped
+ *     dropped   entries that are there and do not count, by a floor or a hole
+ */
+import type { Held, ShardInventory } from './inventory.ts';
+import type { DrillShard, Harm } from './schedule.ts';
+import type { TrueRow, Truth } from './truth.ts';
+
+export interface Verdict {
+  /** Entries that count, over what there is to hold, in the shards that lost nothing. */
+  readonly held: number;
+  readonly holdable: number;
+  /** Of those, entries that a change of this round has brought up to date. */
+  readonly overwritten: number;
+  readonly stale: readonly string[];
+  readonly vanished: readonly string[];
+  readonly strange: readonly string[];
+  readonly droppedByFloor: number;
+  readonly droppedByHole: number;
+  /** Floors that are not what they were, of shards that lost nothing. */
+  readonly raised: readonly string[];
+  /** Holes more than before, of all shards together. */
+  readonly holes: number;
+}
+
+export interface Snapshot {
+  readonly truth: Truth;
+  readonly shards: readonly ShardInventory[];
+}
+
+export function judge(harm: Harm, before: Snapshot, after: Snapshot, startedAt: number): Verdict {
+  const lost = lostBy(harm);
+  const pairs = after.shards.map((now) => ({ now, was: before.shards.find(({ shard }) => shard === now.shard) }));
+  const whole = pairs.filter(({ now }) => now.shard !== lost) as { now: ShardInventory; was: ShardInventory }[];
+  const entries = after.shards.flatMap(({ entries: all }) => [...all.values()]);
+  const wholeEntries = whole.flatMap(({ now }) => [...now.entries.values()]);
+  return {
+    held: wholeEntries.filter(({ untrusted }) => untrusted === undefined).length,
+    holdable: whole.flatMap(({ now }) => now.owned.filter(isHoldable)).length,
+    overwritten: whole.flatMap(({ now, was }) =>
+      [...now.entries.values()].filter((held) => isOverwritten(held, was, startedAt)),
+    ).length,
+    stale: entries.flatMap((held) => whyStale(held, after.truth.rows.get(held.key) as TrueRow) ?? []),
+    vanished: whole.flatMap(({ now, was }) => vanishedFrom(was, now, before.truth, after.truth)),
+    strange: after.shards.flatMap(({ strange }) => strange),
+    droppedByFloor: wholeEntries.filter(({ untrusted }) => untrusted === 'floor' || untrusted === 'shape').length,
+    droppedByHole: wholeEntries.filter(({ untrusted }) => untrusted === 'hole').length,
+    raised: whole.flatMap(({ now, was }) => raisedIn(was, now)),
+    holes: whole.reduce((sum, { now, was }) => sum + now.stamp.holes.length - was.stamp.holes.length, 0),
+  };
+}
+
+/** The shard that comes back with nothing. */
+export function lostBy(harm: Harm): DrillShard | undefined {
+  return harm.kind === 'shard' && harm.shard !== 'kept' ? harm.shard : undefined;
+}
+
+function isHoldable({ body, absenceIsCacheable }: TrueRow): boolean {
+  return body !== undefined || absenceIsCacheable;
+}
+
+function whyStale({ key, shard, entry, untrusted }: Held, { body, counter }: TrueRow): string | undefined {
+  if (untrusted !== undefined) return undefined;
+  const says = (what: string) => `${shard}: ${key} at ${entry.version} (${entry.exactness}): ${what}`;
+  if (entry.kind === 'negative')
+    return counter === undefined && body === undefined ? undefined : says('there is a row');
+  if (body === undefined || counter === undefined) return says('there is no row');
+  const { counter: held } = JSON.parse(entry.body.toString()) as { counter: string };
+  if (held !== counter) return says(`counter ${held}, and MySQL says ${counter}`);
+  return entry.body.equals(body) ? undefined : says(`${entry.body.toString()}, and MySQL says ${body.toString()}`);
+}
+
+/** First read before the round, and of a version that was not there yet. */
+function isOverwritten({ entry, untrusted }: Held, was: ShardInventory, startedAt: number): boolean {
+  return untrusted === undefined && entry.version > was.stamp.to && entry.readAtMs < startedAt;
+}
+
+function vanishedFrom(was: ShardInventory, now: ShardInventory, before: Truth, after: Truth): string[] {
+  const gone = [...was.entries.values()].filter(({ key, entry, untrusted }) => {
+    if (untrusted !== undefined || entry.exactness === 'inexact') return false;
+    if (after.rows.get(key)?.table.strategy !== 'overwrite') return false;
+    const held = now.entries.get(key);
+    return held === undefined || held.untrusted !== undefined;
+  });
+  return gone.map(({ key, shard }) => {
+    const isChanged = before.rows.get(key)?.counter !== after.rows.get(key)?.counter;
+    return `${shard}: ${key}, ${isChanged ? 'changed meanwhile' : 'as it was'}`;
+  });
+}
+
+function raisedIn(was: ShardInventory, now: ShardInventory): string[] {
+  const floorsOf = ({ stamp }: ShardInventory) =>
+    Object.entries({ floor: stamp.floor, ...prefixed('table', stamp.tables), ...prefixed('ring', stamp.rings) });
+  const known = new Map(floorsOf(was));
+  return floorsOf(now).flatMap(([name, floor]) =>
+    known.get(name) === floor ? [] : [`${now.shard}: ${name} from ${known.get(name)} to ${floor}`],
+  );
+}
+
+function prefixed(prefix: string, floors: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(floors).map(([name, floor]) => [`${prefix} ${name}`, floor]));
+}
