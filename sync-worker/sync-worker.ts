@@ -127,7 +127,10 @@ export class SyncWorker {
       config: this.#config,
       log: this.#log,
       onReadBack: ({ ring, shard }, keys) => readBack.read(this.#shardOf(ring, shard), keys),
-      onApplied: () => this.#onStation('applied'),
+      onApplied: (queue, batch) => {
+        this.#telemetry.applied(queue, batch);
+        this.#onStation('applied');
+      },
     });
     await this.#apply.start();
   }

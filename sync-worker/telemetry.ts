@@ -1,9 +1,14 @@
 /** The sync worker's metrics, named once. Labels are bounded: shards, rings and outcomes, never keys. */
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ShardQueue } from '../shared/broker/topology.ts';
+import { type DecodedBatch, tableNumberOf } from '../shared/change/change-batch.ts';
 import type { ReadBackOutcome } from './apply/read-back.ts';
 import type { ShardApplyStatus } from './apply/status.ts';
 import type { CaptureStatus } from './capture/capture.ts';
 import type { Station } from './capture/capture-run.ts';
+
+/** From the same machine to a backlog of hours. Seconds. */
+const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3_600];
 
 export interface Statuses {
   readonly capture: () => CaptureStatus | undefined;
@@ -17,6 +22,19 @@ export class SyncWorkerTelemetry {
     name: 'ringfill_capture_stations_total',
     help: 'How often capture passed each station: decoded (transactions), published, confirmed (messages), checkpoint-written.',
     labelNames: ['station'],
+    registers: [this.registry],
+  });
+  readonly #changes = new Counter({
+    name: 'ringfill_changes_total',
+    help: 'Changes applied, by shard and table; a change counts in every shard that could hold its row. Repeats count.',
+    labelNames: ['ring', 'shard', 'table'],
+    registers: [this.registry],
+  });
+  readonly #delay = new Histogram({
+    name: 'ringfill_change_delay_seconds',
+    help: 'From the oldest change of a message to its being applied: since its commit (MySQL), or since capture received it.',
+    labelNames: ['ring', 'shard', 'since'],
+    buckets: DELAY_BUCKETS,
     registers: [this.registry],
   });
   readonly #readBacks = new Counter({
@@ -54,11 +72,6 @@ export class SyncWorkerTelemetry {
       (status) => status.messages,
     );
     this.#ofShard(
-      'ringfill_applied_changes',
-      'Changes applied since this process started; repeats count.',
-      (status) => status.changes,
-    );
-    this.#ofShard(
       'ringfill_applied_bytes',
       'Bytes of the messages applied since this process started.',
       (status) => status.bytes,
@@ -78,6 +91,20 @@ export class SyncWorkerTelemetry {
 
   passed(station: Station): void {
     this.#stations.inc({ station });
+  }
+
+  /** A message with changes is in its shard. */
+  applied({ ring, shard }: ShardQueue, { head, changes, changeTables }: DecodedBatch): void {
+    const counts = new Map<string, number>();
+    for (const change of changes) {
+      const table = changeTables[tableNumberOf(change)] ?? '';
+      counts.set(table, (counts.get(table) ?? 0) + 1);
+    }
+    for (const [table, count] of counts) this.#changes.inc({ ring, shard, table }, count);
+    if (head.oldest === undefined) return;
+    const nowMicros = (performance.timeOrigin + performance.now()) * 1000;
+    const { atMicros, by } = head.oldest;
+    this.#delay.observe({ ring, shard, since: by }, Math.max(0, nowMicros - atMicros) / 1e6);
   }
 
   readBack(outcome: ReadBackOutcome): void {

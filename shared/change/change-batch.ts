@@ -28,6 +28,8 @@ export interface BatchHead {
   readonly tables?: readonly string[];
   /** Tables whose floor rises, by followed name: DDL, TRUNCATE, what could not be read. */
   readonly floors?: Readonly<Record<string, string>>;
+  /** When the oldest of its changes was committed, or came to capture where the server does not say; µs since 1970. */
+  readonly oldest?: { readonly atMicros: number; readonly by: 'commit' | 'receipt' };
   /** Stamp.holes gains one: the binlog lost its tail between these. */
   readonly hole?: readonly [above: string, below: string];
 }
@@ -101,6 +103,11 @@ export function decodeBatch(message: Buffer): DecodedBatch {
   return { head, changeTables, changes };
 }
 
+/** Which of the batch's tables a change is of. */
+export function tableNumberOf({ head }: FramedChange): number {
+  return Number(head.toString('latin1', HEAD_LENGTH - TABLE_WIDTH));
+}
+
 function requireChangeHead(head: Buffer, tables: readonly string[]): void {
   const text = head.toString('latin1');
   if (CHANGE_HEAD.test(text) && Number(text.slice(-TABLE_WIDTH)) < tables.length) return;
@@ -122,7 +129,7 @@ function decodeHead(json: string): { head: BatchHead; changeTables: readonly str
 }
 
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & BatchHead {
-  const { plan, from, to, asOf, origin, gtid, rings, tables, floors, hole } = head;
+  const { plan, from, to, asOf, origin, gtid, rings, tables, floors, oldest, hole } = head;
   return (
     Number.isSafeInteger(plan) &&
     isVersion(from) &&
@@ -134,8 +141,15 @@ function isHead(head: Record<string, unknown>): head is Record<string, unknown> 
     (rings === undefined || isTexts(rings)) &&
     (tables === undefined || isTexts(tables)) &&
     (floors === undefined || isVersions(floors)) &&
+    (oldest === undefined || isMoment(oldest)) &&
     (hole === undefined || (Array.isArray(hole) && hole.length === 2 && hole.every(isVersion)))
   );
+}
+
+function isMoment(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { atMicros, by } = value as Record<string, unknown>;
+  return Number.isSafeInteger(atMicros) && (by === 'commit' || by === 'receipt');
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -2,7 +2,7 @@
  * The rings in order: layer 0 is primary, layer 1 the first fallback, and so on. Health never changes a ring, only
  * which layer is used; so a key has the same candidates before, during and after a failure.
  */
-import { Continuum, type Placement } from './continuum.ts';
+import { Continuum, type Placement, placeOf } from './continuum.ts';
 
 export interface Candidate<Shard> {
   readonly layer: number;
@@ -24,16 +24,24 @@ export interface Layer<Shard> extends RingDefinition<Shard> {
 export class Layers<Shard> {
   readonly layers: readonly Layer<Shard>[];
   readonly #candidateOf: readonly ((key: string) => Candidate<Shard>)[];
+  readonly #candidateAt: readonly ((place: number) => Candidate<Shard>)[];
 
   constructor(rings: readonly RingDefinition<Shard>[]) {
     const continua = rings.map((ring) => new Continuum([...ring.shards.keys()], ring.placement));
     this.layers = rings.map((ring, layer) => ({ ...ring, shares: (continua[layer] as Continuum).shares() }));
-    this.#candidateOf = rings.map((ring, layer) => {
-      const continuum = continua[layer] as Continuum;
-      // One object a shard, made once: this is looked up for every request.
-      const candidates = new Map([...ring.shards].map(([name, shard]) => [name, { layer, ring: ring.name, shard }]));
-      return (key) => candidates.get(continuum.owner(key)) as Candidate<Shard>;
+    // One object a shard, made once: this is looked up for every request.
+    const named = rings.map(
+      (ring, layer) => new Map([...ring.shards].map(([name, shard]) => [name, { layer, ring: ring.name, shard }])),
+    );
+    const finders = continua.map((continuum, layer) => {
+      const candidates = named[layer] as Map<string, Candidate<Shard>>;
+      return {
+        of: (key: string) => candidates.get(continuum.owner(key)) as Candidate<Shard>,
+        at: (place: number) => candidates.get(continuum.ownerAt(place)) as Candidate<Shard>,
+      };
     });
+    this.#candidateOf = finders.map(({ of }) => of);
+    this.#candidateAt = finders.map(({ at }) => at);
   }
 
   get depth(): number {
@@ -48,5 +56,11 @@ export class Layers<Shard> {
   /** The owner in each layer, in order. */
   candidates(key: string): Candidate<Shard>[] {
     return this.#candidateOf.map((candidateOf) => candidateOf(key));
+  }
+
+  /** The same for whoever sees each key once, such as a change: nothing is remembered, and the key is hashed once. */
+  candidatesOnce(key: string): Candidate<Shard>[] {
+    const place = placeOf(key);
+    return this.#candidateAt.map((candidateAt) => candidateAt(place));
   }
 }

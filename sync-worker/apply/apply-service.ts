@@ -9,6 +9,7 @@ import { BrokerConnection } from '../../shared/broker/connection.ts';
 import { Undertaker } from '../../shared/broker/dead-letters.ts';
 import { BrokerUnavailable } from '../../shared/broker/broker-errors.ts';
 import { declareTopology, type ShardQueue, type Topology, topologyOf } from '../../shared/broker/topology.ts';
+import type { DecodedBatch } from '../../shared/change/change-batch.ts';
 import type { Config, RingConfig, SyncConfig } from '../../shared/config/schema.ts';
 import { stampKey } from '../../shared/key/cache-key.ts';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
@@ -24,7 +25,7 @@ export interface ApplyServiceOptions {
   /** Entries that were removed and want to be read again. */
   readonly onReadBack?: (queue: ShardQueue, keys: readonly string[]) => void;
   /** A message's changes are in a shard, and it is not acked yet. */
-  readonly onApplied?: () => void;
+  readonly onApplied?: (queue: ShardQueue, batch: DecodedBatch) => void;
 }
 
 export class ApplyService {

@@ -43,7 +43,7 @@ export interface ShardApplyOptions {
   /** Entries that were removed and want to be read again. */
   readonly onReadBack: (queue: ShardQueue, keys: readonly string[]) => void;
   /** A message's changes are in the shard, and it is not acked yet. */
-  readonly onApplied: () => void;
+  readonly onApplied: (queue: ShardQueue, batch: DecodedBatch) => void;
   readonly log: Log;
 }
 
@@ -278,7 +278,7 @@ export class ShardApply {
     this.#status.lastError = undefined;
     this.#backoff.reset();
     if (readBack.length > 0) this.#options.onReadBack(this.#options.queue, readBack);
-    if (changes.length > 0) this.#options.onApplied();
+    if (changes.length > 0) this.#options.onApplied(this.#options.queue, batch as DecodedBatch);
   }
 
   /** Less, if it is told to stop. */

@@ -9,7 +9,7 @@
  *     shard r2   from ------------------------- change ------------------ to          flushed
  *     shard r3   from ------------------------------------------------------ … to     nothing for it until the next beat
  */
-import type { ChangeBatch } from '../../shared/change/change-batch.ts';
+import type { BatchHead, ChangeBatch } from '../../shared/change/change-batch.ts';
 import type { Change, VersionedChange } from '../../shared/change/change.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { laterOf, versionOf } from '../../shared/version/version.ts';
@@ -41,9 +41,10 @@ export interface BatcherOptions<Shard> {
   readonly emit: (shard: Shard, batch: ChangeBatch) => void;
 }
 
-const CHANGES_MAX = 1_000;
-/** Far below every broker's limit, and small enough that the script on the shard holds up no reads for long. */
-const BYTES_MAX = 1_000_000;
+/** So many take a shard some milliseconds, in which it answers nobody else. */
+const CHANGES_MAX = 250;
+/** Far below every broker's limit. */
+const BYTES_MAX = 500_000;
 /** Of change-batch.ts: lengths, op, version, shape, table. */
 const FRAME_BYTES = 64;
 
@@ -52,6 +53,8 @@ interface Lane<Shard> {
   from: string;
   changes: VersionedChange[];
   bytes: number;
+  /** Of the first of them. */
+  oldest: BatchHead['oldest'];
   /** The version of the last of them. */
   last: string;
   floors: Record<string, string> | undefined;
@@ -83,7 +86,8 @@ export class Batcher<Shard> {
       ({ shards }) => new Map([...shards.values()].map((shard) => [shard, newLane(shard, from)] as const)),
     );
     this.#lanes = lanes.flatMap((layer) => [...layer.values()]);
-    this.#lanesOf = (key) => lanes.map((layer, index) => layer.get(layers.owner(key, index).shard) as Lane<Shard>);
+    this.#lanesOf = (key) =>
+      layers.candidatesOnce(key).map(({ layer, shard }) => lanes[layer]?.get(shard) as Lane<Shard>);
   }
 
   /** There is something that the next flush has to bring. */
@@ -101,15 +105,16 @@ export class Batcher<Shard> {
     if (transaction.count === 0) return;
     // All but the ordinal is the same for the whole transaction, and there may be millions of them.
     const place = versionOf(epoch, transaction.end, 0).slice(0, -ORDINAL_WIDTH);
+    const moment = momentOf(transaction);
     let ordinal = 0;
     const changes = transaction.changes();
     if (Symbol.asyncIterator in changes) {
       for await (const change of changes) {
-        if (this.#push(change, place + ordinalText(ordinal++), atCut)) await room();
+        if (this.#push(change, place + ordinalText(ordinal++), moment, atCut)) await room();
       }
     } else {
       for (const change of changes) {
-        if (this.#push(change, place + ordinalText(ordinal++), atCut)) await room();
+        if (this.#push(change, place + ordinalText(ordinal++), moment, atCut)) await room();
       }
     }
   }
@@ -139,7 +144,7 @@ export class Batcher<Shard> {
   }
 
   /** @returns whether a batch went on the way. */
-  #push(change: Change, version: string, atCut: () => Saying): boolean {
+  #push(change: Change, version: string, moment: BatchHead['oldest'], atCut: () => Saying): boolean {
     const { op, table, key, shape, body } = change;
     const versioned: VersionedChange = { op, table, key, shape, body, version };
     // A character is at most three bytes in UTF-8; nearly all keys are ASCII.
@@ -151,6 +156,7 @@ export class Batcher<Shard> {
         this.#send(lane, lane.last, atCut(), false);
         sent = true;
       }
+      lane.oldest ??= moment;
       lane.changes.push(versioned);
       lane.bytes += bytes;
       lane.last = version;
@@ -169,7 +175,7 @@ export class Batcher<Shard> {
 
   #send(lane: Lane<Shard>, to: string, { asOf, origin, gtid }: Saying, withPlan: boolean): void {
     const { plan, rings, tables } = this.#plan;
-    const { from, changes, floors, hole } = lane;
+    const { from, changes, floors, oldest, hole } = lane;
     const batch: ChangeBatch = {
       plan,
       from,
@@ -179,12 +185,14 @@ export class Batcher<Shard> {
       gtid,
       ...((withPlan || lane.owesPlan) && { rings, tables }),
       ...(floors !== undefined && { floors }),
+      ...(oldest !== undefined && { oldest }),
       ...(hole !== undefined && { hole }),
       changes,
     };
     lane.from = to;
     lane.changes = [];
     lane.bytes = 0;
+    lane.oldest = undefined;
     lane.floors = undefined;
     lane.hole = undefined;
     lane.owesPlan = false;
@@ -198,6 +206,22 @@ function ordinalText(ordinal: number): string {
   return String(ordinal).padStart(ORDINAL_WIDTH, '0');
 }
 
+/** A transaction has come just now. */
+function momentOf({ committedAtMicros }: Transaction): BatchHead['oldest'] {
+  if (committedAtMicros !== undefined) return { atMicros: committedAtMicros, by: 'commit' };
+  return { atMicros: Math.round((performance.timeOrigin + performance.now()) * 1000), by: 'receipt' };
+}
+
 function newLane<Shard>(shard: Shard, from: string): Lane<Shard> {
-  return { shard, from, changes: [], bytes: 0, last: from, floors: undefined, hole: undefined, owesPlan: true };
+  return {
+    shard,
+    from,
+    changes: [],
+    bytes: 0,
+    oldest: undefined,
+    last: from,
+    floors: undefined,
+    hole: undefined,
+    owesPlan: true,
+  };
 }

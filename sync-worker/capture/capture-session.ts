@@ -22,6 +22,8 @@ export interface SessionOptions {
 export class OriginSession {
   readonly server: SqlServer;
   readonly identity: string;
+  /** Settles, with the reason, when the connection is gone; also while nothing is asked. */
+  readonly ended: Promise<Error>;
   readonly #connection: Connection;
   readonly #address: string;
   readonly #timeoutMs: number;
@@ -66,6 +68,10 @@ export class OriginSession {
     this.#timeoutMs = timeoutMs;
     this.server = server;
     this.identity = identity;
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    this.ended = promise;
+    connection.on('error', resolve);
+    connection.on('end', () => resolve(new Error('the connection was closed')));
   }
 
   /** Throws OriginUnavailable; the session is of no use then. */

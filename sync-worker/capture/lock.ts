@@ -78,7 +78,11 @@ function keep(session: OriginSession, lock: string): HeldLock {
       if (cellText(rows[0]?.[0]) !== '1') throw new Error('another session has it');
     }
   };
-  watch().catch((error: unknown) => {
+  // A server that goes takes the lock with it, and whoever stands by has it as soon as the server is back.
+  const gone = session.ended.then((error): never => {
+    throw error;
+  });
+  Promise.race([watch(), gone]).catch((error: unknown) => {
     session.destroy();
     if (!signal.aborted) resolve(new LockLost(messageOf(error), { cause: error }));
   });

@@ -16,7 +16,7 @@ import * as ringfill from '../../stack/ringfill-process.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
-import { createHammerTable, hammer, HAMMER_ROWS, type HammerReport } from '../support/hammer.ts';
+import { createHammerTable, hammer, HAMMER_ROWS, type HammerReport, raceEveryRow } from '../support/hammer.ts';
 import { type Patch, patchedCopy } from '../support/patched-copy.ts';
 import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
@@ -24,8 +24,7 @@ import { temporaryFolder, testStack } from '../support/stack.ts';
 const RUN_MS = Number(process.env['RINGFILL_HAMMER_MS'] ?? 6_000);
 const WRITERS = 16;
 const READERS = 32;
-const GATEWAY_STOPS_EVERY_MS = 200;
-const GATEWAY_STOPS_MS = 40;
+const GATEWAY_STOPS_MS = 15;
 /** After which every entry must be right: the staleness bound, and a heartbeat. */
 const SETTLE_MS = 3_000;
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -81,12 +80,13 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
   const forget = async (id: number) => {
     await Promise.all(shards.map((redis) => redis.del(`${keyPrefix}${db}_counters_${id}`)));
   };
-  // Whoever is stopped between its read and its fill comes late with what it read.
-  const stopping = setInterval(() => {
+  const stop = () => {
     const gateway = gateways[Math.floor(Math.random() * gateways.length)] as RingfillProcess;
     hang(gateway);
     setTimeout(() => resume(gateway), GATEWAY_STOPS_MS);
-  }, GATEWAY_STOPS_EVERY_MS);
+  };
+  // Whoever is stopped between its read and its fill comes late with what it read.
+  let stopping = setInterval(stop, 10 * GATEWAY_STOPS_MS);
   const killings = (async () => {
     for (let killing = 0; killing < 2; killing += 1) {
       await sleep(RUN_MS / 3);
@@ -97,7 +97,12 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
   try {
     const urls = gateways.map(({ url }) => url);
     const common = { stack, db, gateways: urls, writers: WRITERS, readers: READERS, runMs: RUN_MS, seed };
-    return { report: await hammer({ ...common, forget }), urls, db };
+    const report = await hammer({ ...common, forget });
+    await killings;
+    clearInterval(stopping);
+    stopping = setInterval(stop, 2 * GATEWAY_STOPS_MS);
+    await raceEveryRow({ ...common, forget });
+    return { report, urls, db };
   } finally {
     clearInterval(stopping);
     await killings;

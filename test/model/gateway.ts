@@ -158,7 +158,8 @@ export class Gateway {
 
   async *#readOrigin(key: RowKey, base: LeaseBase): AsyncGenerator<void, OriginRead> {
     const { origin, random, replicas } = this.#ports;
-    if (replicas === 'alone' || (replicas === 'mixed' && random.chance(0.5))) return origin.readReplica(key, base.gtid);
+    if (replicas === 'alone') return origin.readReplica(key, base.gtid, 'one');
+    if (replicas === 'mixed' && random.chance(0.5)) return origin.readReplica(key, base.gtid, 'many');
     if (random.chance(0.05)) return { known: origin.visible(key), proof: undefined };
     if (random.chance(0.15)) return origin.readSnapshot(key);
     return yield* origin.prove(key);
@@ -168,7 +169,7 @@ export class Gateway {
   #versionOf({ proof }: OriginRead, base: LeaseBase): string | undefined {
     if (proof === undefined) return undefined;
     if (proof.kind === 'gtid') return base.to;
-    if (proof.identity !== base.origin && !this.#ports.mistakes.has('another server’s position')) return undefined;
+    if (proof.identity !== base.origin) return undefined;
     return versionOf(epochOf(base.to), proof.at);
   }
 

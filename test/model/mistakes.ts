@@ -6,7 +6,6 @@ export type Mistake =
   | 'plain read as exact'
   | 'absence as exact'
   | 'position after the single read'
-  | 'another server’s position'
   | 'replica without waiting'
   | 'asOf not looked at'
   | 'asOf is now'

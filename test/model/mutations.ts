@@ -24,12 +24,6 @@ const inStampLua = (find: string, replace: string): Patch => ({ file: 'stamp.lua
 export const MUTATIONS: readonly Mutation[] = [
   { name: 'FILL does not compare with S0', scripts: [inFill('read < string.sub(lease, -45) or ', '')] },
   { name: 'FILL stores without a lease', scripts: [inFill("return 'lost'", "lease = string.rep('0', 45)")] },
-  {
-    name: 'FILL stores under anybody’s lease',
-    emphasis: { evictions: 8, replicas: 'none' },
-    rare: true,
-    scripts: [inFill(' or string.sub(lease, 1, -46) ~= ARGV[1]', '')],
-  },
   { name: 'FILL stores over what is newer', scripts: [inFill("return 'older'", '')] },
   {
     name: 'leases survive changes',
@@ -46,7 +40,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'inexact entries are overwritten',
     emphasis: { replicas: 'alone' },
-    rare: true,
+
     scripts: [inApply(' and isExact', '')],
   },
   {
@@ -100,15 +94,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'inexact entries below a hole are kept',
     emphasis: { origin: 3, replicas: 'alone' },
-    rare: true,
+
     scripts: [inStampLua("(version > hole[1] or exactness ~= 'x')", 'version > hole[1]')],
     trust: [{ file: 'stamp.ts', find: '(version > above || mayHoldMore)', replace: 'version > above' }],
-  },
-  {
-    name: 'what was known as of a time outlives the epoch',
-    emphasis: { origin: 3, captures: 2, replicas: 'mixed' },
-    rare: true,
-    scripts: [inApply(' or (epochBefore and epochBefore < string.sub(stamp.to, 1, 10))', '')],
   },
   { name: 'a gap is not noticed', scripts: [inApply('batch.from > stamp.to then', 'false then')] },
   { name: 'a gap leaves the floor', scripts: [inApply('  stamp.floor = batch.from\nend', 'end')] },
@@ -125,25 +113,19 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a shard that went back is believed',
     emphasis: { dumps: 4, replicas: 'none' },
-    rare: true,
+
     trust: [{ file: 'stamp-reader.ts', find: 'stamp.to < this.#highest', replace: 'false' }],
   },
   { name: 'plain read as exact', mistake: 'plain read as exact' },
   { name: 'absence as exact', emphasis: { evictions: 1, replicas: 'none' }, rare: true, mistake: 'absence as exact' },
   { name: 'position after the single read', mistake: 'position after the single read' },
-  {
-    name: 'another server’s position',
-    emphasis: { origin: 3, evictions: 2, replicas: 'none' },
-    rare: true,
-    mistake: 'another server’s position',
-  },
   { name: 'replica without waiting', mistake: 'replica without waiting' },
   { name: 'asOf not looked at', mistake: 'asOf not looked at' },
   { name: 'asOf is now', mistake: 'asOf is now' },
   {
     name: 'gtid of the transactions before the part',
     emphasis: { replicas: 'alone' },
-    rare: true,
+
     mistake: 'gtid of the transactions before the part',
   },
   { name: 'to past what was not published', mistake: 'to past what was not published' },
@@ -156,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an older epoch’s checkpoint',
     emphasis: { origin: 3, captures: 5, replicas: 'none' },
-    rare: true,
+
     mistake: 'an older epoch’s checkpoint',
   },
   {

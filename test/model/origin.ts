@@ -253,15 +253,15 @@ export class Origin {
   }
 
   /** A replica that has executed S0's transactions, and any number of those after. */
-  readReplica(key: RowKey, gtid: string): OriginRead {
+  readReplica(key: RowKey, gtid: string, replicas: 'one' | 'many'): OriginRead {
     const { log } = this.current;
     const last = Number(gtid);
     const executed = log.findIndex(({ transaction }) => transaction.sequence === last) + 1;
     if (executed === 0 && last > 0) return { known: this.visible(key), proof: undefined };
     const least = this.#mistakes.has('replica without waiting') ? Math.max(0, executed - 3) : executed;
     const executedNow = this.#random.chance(0.5) ? least : least + this.#random.below(log.length - least + 1);
-    // It is one replica: it never goes back.
-    if (executedNow > this.#replicated) this.#replicated = executedNow;
+    // One never goes back; of many, the next may be behind.
+    if (replicas === 'many' || executedNow > this.#replicated) this.#replicated = executedNow;
     const included = new Set(log.slice(0, this.#replicated).map(({ transaction }) => transaction));
     const known = this.#stateAfter((transaction) => included.has(transaction));
     return { known: known.get(key) as Known, proof: { kind: 'gtid' } };

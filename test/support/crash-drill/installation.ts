@@ -4,7 +4,6 @@ import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { parseConfig } from '../../../shared/config/load.ts';
 import type { Config, SyncConfig } from '../../../shared/config/schema.ts';
-import { kill } from '../../../stack/faults.ts';
 import { seededRandom } from '../../../stack/demo-data/seeded-random.ts';
 import { type MysqlServer, startMysql } from '../../../stack/mysql.ts';
 import type { RabbitmqServer } from '../../../stack/rabbitmq.ts';
@@ -97,14 +96,4 @@ export async function install(
     gateway: gateways[0]?.url as string,
     fallbackGateway: fallbackGateway.url,
   };
-}
-
-/** It dies, something happens without it, it comes back. */
-export async function killAndRestart(
-  server: { restart(): Promise<void> } & Parameters<typeof kill>[0],
-  amid: () => Promise<void>,
-): Promise<void> {
-  await kill(server);
-  await amid();
-  await server.restart();
 }

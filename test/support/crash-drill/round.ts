@@ -1,6 +1,8 @@
 /** One round: load, harm, everything brought back, and the verdict. Then the shards are filled for the next one. */
+import { hang, kill } from '../../../stack/faults.ts';
+import type { RunningServer } from '../../../stack/server-process.ts';
 import { compareAnswers } from './answers.ts';
-import { type Installation, type InstalledShard, killAndRestart } from './installation.ts';
+import type { Installation, InstalledShard } from './installation.ts';
 import { takeInventory } from './inventory.ts';
 import { judge, type Snapshot, type Verdict } from './judge.ts';
 import { Load, type LoadReport } from './load.ts';
@@ -73,20 +75,31 @@ async function harm(installation: Installation, { harm: what, commits }: Round, 
       await amid();
       break;
     case 'broker':
-      await killAndRestart(broker, amid);
+      await killAndRestart(broker, what.hangsFirst, amid);
       break;
     case 'shard': {
       const { server } = shards.find(({ name }) => name === what.shard) as InstalledShard;
-      await killAndRestart(server, amid);
+      await killAndRestart(server, what.hangsFirst, amid);
       break;
     }
     case 'mysql': {
       const back = load.originGoes();
-      await killAndRestart(mysql, async () => undefined);
+      await killAndRestart(mysql, false, async () => undefined);
       back();
       break;
     }
   }
+}
+
+/** What happens amid it happens while the server stands still, or while it is gone. */
+async function killAndRestart(server: RunningServer, hangsFirst: boolean, amid: () => Promise<void>): Promise<void> {
+  if (hangsFirst) {
+    hang(server);
+    await amid();
+  }
+  await kill(server);
+  if (!hangsFirst) await amid();
+  await server.restart();
 }
 
 async function killAgain({ workers }: Installation, at: KillPoint): Promise<void> {

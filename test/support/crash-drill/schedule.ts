@@ -18,9 +18,10 @@ export type DrillShard = (typeof SHARDS)[number];
 
 export type Harm =
   | { readonly kind: 'worker'; readonly at: KillPoint }
-  | { readonly kind: 'broker' }
+  /** `hangsFirst`: it stands still for a while before it is killed, and what it is sent meanwhile is lost with it. */
+  | { readonly kind: 'broker'; readonly hangsFirst: boolean }
   /** `emptied` and `reserve` (of the fallback ring) come back with nothing; `kept` has all that it ever answered on its disk. */
-  | { readonly kind: 'shard'; readonly shard: DrillShard }
+  | { readonly kind: 'shard'; readonly shard: DrillShard; readonly hangsFirst: boolean }
   | { readonly kind: 'mysql' };
 
 export interface Round {
@@ -40,8 +41,9 @@ export function nameOf(harm: Harm): string {
     case 'worker':
       return `worker ${harm.at.station}`;
     case 'shard':
-      return `shard ${harm.shard}`;
+      return `shard ${harm.shard}${harm.hangsFirst ? ', hung' : ''}`;
     case 'broker':
+      return `broker${harm.hangsFirst ? ', hung' : ''}`;
     case 'mysql':
       return harm.kind;
   }
@@ -82,13 +84,14 @@ export function schedule(seed: number, rounds: number): Round[] {
 
 function harmBy(card: Card, random: SeededRandom): Harm {
   switch (card) {
-    case 'broker':
     case 'mysql':
       return { kind: card };
+    case 'broker':
+      return { kind: card, hangsFirst: random.below(2) === 0 };
     case 'emptied':
     case 'kept':
     case 'reserve':
-      return { kind: 'shard', shard: card };
+      return { kind: 'shard', shard: card, hangsFirst: random.below(2) === 0 };
     default:
       return { kind: 'worker', at: killPoint(card, 40, random) };
   }
