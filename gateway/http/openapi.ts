@@ -28,7 +28,10 @@ const parameter = (name: string, where: 'path' | 'query' | 'header', description
 const ROW_HEADERS = {
   ETag: { description: 'Of the body; strong.', schema: { type: 'string' } },
   'Cache-Status': { description: 'How this answer came about (RFC 9211).', schema: { type: 'string' } },
-  Age: { description: 'Seconds since MySQL was read; on hits.', schema: { type: 'integer' } },
+  Age: {
+    description: 'Seconds since the row was known to be what MySQL says; on hits.',
+    schema: { type: 'integer' },
+  },
   'Content-Location': {
     description: 'The row’s own URL, where the id was spelled otherwise.',
     schema: { type: 'string' },
@@ -42,6 +45,12 @@ const TABLE_PARAMETERS = [
 
 const CONDITIONS = [
   parameter('Cache-Control', 'header', 'no-cache, no-store, max-age=SECONDS or only-if-cached (RFC 9111).', false),
+  parameter(
+    'Ringfill-After',
+    'header',
+    'An answer that includes this write: its GTID, or file:position in the binlog. For followed tables.',
+    false,
+  ),
   parameter('If-None-Match', 'header', 'Entity tags; 304 if one still names the row (RFC 9110).', false),
 ];
 

@@ -8,6 +8,7 @@
  * Throws OriginUnavailable; ShardUnavailable only before the origin was asked, so that no row is read twice.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Entry } from '../../shared/entry/entry.ts';
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { entryToStore, type StoredEntry, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
 import type { OriginRow } from '../../shared/origin/row-select.ts';
@@ -16,7 +17,7 @@ import type { FillOutcome, LeaseBase, LeaseOutcome, LeaseOver } from '../../shar
 import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-import { type Trust, usableEntry } from './trust.ts';
+import { standingOf, type Trust, usableEntry } from './trust.ts';
 
 /** One row to be filled into one shard. */
 export interface Errand {
@@ -33,11 +34,10 @@ const LOOK_AGAIN_MS_MAX = 25;
 
 /** @param readBegins is called just before the origin is asked. */
 export async function fillUnderLease(ports: Ports, errand: Errand, readBegins: () => void): Promise<Answer> {
-  const { table } = errand.request;
   const lease = await leaseOrWait(ports, errand);
   switch (lease.kind) {
     case 'entry': {
-      const entry = usableEntry(lease.stored, table, errand.trust);
+      const entry = await lookAgain(ports, errand, lease.stored);
       if (entry !== undefined) return collapsed(errand, foundIn(entry));
       return readUnstored(ports, errand, readBegins, 'lease-busy');
     }
@@ -52,6 +52,19 @@ export async function fillUnderLease(ports: Ports, errand: Errand, readBegins: (
       return store(ports, errand, lease, row, readAtMs);
     }
   }
+}
+
+/**
+ * Someone was faster. A followed shard is not believed by the stamp that was read before the wait: a dump may have been
+ * put back meanwhile, and with it this entry.
+ */
+async function lookAgain(ports: Ports, errand: Errand, stored: Buffer): Promise<Entry | undefined> {
+  const { request, candidate, trust } = errand;
+  if (trust.kind !== 'by-stamp') return usableEntry(stored, request.table, trust);
+  const read = await candidate.shard.read(request.cacheKey);
+  const standing = standingOf(read.seen, request.table, ports.trustRules?.[candidate.layer], ports.now());
+  if (standing.kind !== 'vouches' || read.stored === null) return undefined;
+  return usableEntry(read.stored, request.table, standing.trust);
 }
 
 async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void, because: Unstored): Promise<Answer> {

@@ -61,6 +61,7 @@ export class BatchUnreadable extends Error {
 
 const OP_LETTERS: Readonly<Record<ChangeOp, string>> = { write: 'W', absent: 'N', remove: 'D', refresh: 'R' };
 const TABLE_WIDTH = 4;
+const TABLES_MAX = 10 ** TABLE_WIDTH;
 const HEAD_LENGTH = 1 + VERSION_LENGTH + SHAPE_LENGTH + TABLE_WIDTH;
 const LENGTHS = 2 + 4;
 const CHANGE_HEAD = /^[WNDR][0-9]{45}[A-Za-z0-9_-]{8}[0-9]{4}$/;
@@ -68,6 +69,7 @@ const CHANGE_HEAD = /^[WNDR][0-9]{45}[A-Za-z0-9_-]{8}[0-9]{4}$/;
 export function encodeBatch(batch: ChangeBatch): Buffer {
   const { changes, ...head } = batch;
   const tables = [...new Set(changes.map(({ table }) => table))];
+  if (tables.length > TABLES_MAX) throw new RangeError(`a batch has changes of ${tables.length} tables`);
   const numberOf = new Map(tables.map((table, index) => [table, String(index).padStart(TABLE_WIDTH, '0')]));
   const json = Buffer.from(JSON.stringify({ format: FORMAT, ...head, changeTables: tables }), 'utf8');
   const parts: Buffer[] = [uint32(json.length), json];
