@@ -13,6 +13,9 @@ import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
 import { plainRead } from '../shared/origin/plain-read.ts';
 import { provedRead } from '../shared/origin/proved-read.ts';
+import { OriginReads } from '../shared/origin/origin-reads.ts';
+import type { ExposedTable } from '../shared/origin/exposed-table.ts';
+import { replicaRead } from '../shared/origin/replica-read.ts';
 import { RowReader } from '../shared/origin/row-reader.ts';
 import type { Layers } from '../shared/ring/layers.ts';
 import { ringHashOf, shardLayers } from '../shared/shard/shard-layers.ts';
@@ -21,6 +24,7 @@ import type { Log } from '../shared/telemetry/log.ts';
 import { buildApp } from './app.ts';
 import { Flights } from './journey/flights.ts';
 import type { Ports } from './journey/ports.ts';
+import { SeenVersions } from './journey/seen-versions.ts';
 import type { TrustRules } from './journey/trust.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
@@ -43,7 +47,8 @@ export class Gateway {
   readonly #version: string;
   readonly #telemetry: GatewayTelemetry;
   readonly #pool: OriginPool;
-  readonly #reader: RowReader;
+  readonly #replicas: readonly OriginPool[];
+  readonly #reads: OriginReads;
   readonly #layers: Layers<Shard>;
   readonly #stopping = new AbortController();
   #tables: ExposedTables | undefined;
@@ -55,7 +60,7 @@ export class Gateway {
     this.#config = config;
     this.#version = version;
     this.#log = log;
-    this.#telemetry = new GatewayTelemetry(() => this.#reader.waiting);
+    this.#telemetry = new GatewayTelemetry(() => this.#reads.waiting);
     this.#pool = new OriginPool({
       url: config.origin.url,
       connections: config.origin.connections,
@@ -67,16 +72,8 @@ export class Gateway {
         else log.info({ origin: this.#pool.address }, 'origin back in use');
       },
     });
-    this.#reader = new RowReader({
-      readPlain: plainRead(this.#pool),
-      readProved: provedRead(this.#pool, () => this.#knownTables().server),
-      connections: config.origin.connections,
-      batchRowsMax: config.origin.batchRowsMax,
-      waitingMax: config.origin.waitingMax,
-      waitMsMax: config.origin.timeoutMs,
-      reload: async (table) => this.#tables?.reload(table),
-      onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, rowsAsked, seconds),
-    });
+    this.#replicas = config.sync === undefined ? [] : config.origin.replicas.map((url) => this.#replicaPool(url));
+    this.#reads = this.#originReads();
     this.#layers = shardLayers(config, log, {
       onChange: (ring, shard, state) => this.#telemetry.shardChanged(ring, shard, state),
       onAnswer: (command, seconds) => this.#telemetry.shardCommand(command, seconds),
@@ -121,7 +118,7 @@ export class Gateway {
     this.#tables = tables;
     tables.reloadEvery(origin.schemaReloadSeconds);
     this.#telemetry.originChanged(true);
-    this.#pool.watch(WATCH_ORIGIN_MS);
+    for (const pool of [this.#pool, ...this.#replicas]) pool.watch(WATCH_ORIGIN_MS);
     this.#log.info({ tables: [...tables.all()].map((table) => table.label) }, 'ready');
     return url;
   }
@@ -135,7 +132,7 @@ export class Gateway {
     this.#tables?.stop();
     await this.#closeListener();
     for (const shard of this.#shards()) shard.stop();
-    await this.#pool.stop();
+    await Promise.all([this.#pool, ...this.#replicas].map((pool) => pool.stop()));
     this.#log.info('stopped');
   }
 
@@ -148,6 +145,44 @@ export class Gateway {
     clearTimeout(enough);
   }
 
+  #originReads(): OriginReads {
+    const { connections, batchRowsMax, waitingMax, timeoutMs, replicaWaitMs } = this.#config.origin;
+    const common = {
+      connections,
+      batchRowsMax,
+      waitingMax,
+      waitMsMax: timeoutMs,
+      reload: async (table: ExposedTable) => this.#tables?.reload(table),
+    };
+    const server = () => this.#knownTables().server;
+    const primary = new RowReader({
+      ...common,
+      readPlain: plainRead(this.#pool),
+      readProved: provedRead(this.#pool, server),
+      onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, 'primary', rowsAsked, seconds),
+    });
+    if (this.#replicas.length === 0) return new OriginReads(primary);
+    const read = replicaRead(this.#replicas, server, replicaWaitMs);
+    const onRead = (table: ExposedTable, rowsAsked: number, seconds: number) =>
+      this.#telemetry.originRead(table.label, 'replica', rowsAsked, seconds);
+    return new OriginReads(primary, new RowReader({ ...common, readPlain: read, readProved: read, onRead }));
+  }
+
+  #replicaPool(url: string): OriginPool {
+    const { connections, timeoutMs } = this.#config.origin;
+    const pool: OriginPool = new OriginPool({
+      url,
+      connections,
+      timeoutMs,
+      packets: true,
+      onChange: (state, why) => {
+        if (state === 'open') this.#log.warn({ replica: pool.address, reason: why }, 'replica out of use');
+        else this.#log.info({ replica: pool.address }, 'replica back in use');
+      },
+    });
+    return pool;
+  }
+
   #shards(): Shard[] {
     return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
   }
@@ -155,8 +190,9 @@ export class Gateway {
   #buildApp(): Promise<FastifyInstance> {
     const ports: Ports = {
       layers: this.#layers,
-      origin: this.#reader,
+      origin: this.#reads,
       flights: new Flights(),
+      seenVersions: this.#replicas.length === 0 ? undefined : new SeenVersions(),
       trustRules: trustRulesOf(this.#config),
       writeWaitMs: this.#config.sync?.writeWaitMs ?? 0,
       leaseTtlMs: this.#config.origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,

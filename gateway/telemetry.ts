@@ -51,14 +51,14 @@ export class GatewayTelemetry {
   });
   readonly #originReads = new Counter({
     name: 'ringfill_origin_reads_total',
-    help: 'SELECTs sent to MySQL for rows.',
-    labelNames: ['table'],
+    help: 'SELECTs sent to MySQL for rows, to the primary or a replica.',
+    labelNames: ['table', 'from'],
     registers: [this.registry],
   });
   readonly #originRows = new Counter({
     name: 'ringfill_origin_rows_asked_total',
     help: 'Rows asked for in those SELECTs.',
-    labelNames: ['table'],
+    labelNames: ['table', 'from'],
     registers: [this.registry],
   });
   readonly #shardUp = new Gauge({
@@ -114,10 +114,10 @@ export class GatewayTelemetry {
     this.#stations.observe({ station: `shard_${command}` }, seconds);
   }
 
-  originRead(table: string, rowsAsked: number, seconds: number): void {
-    this.#originReads.inc({ table });
-    this.#originRows.inc({ table }, rowsAsked);
-    this.#stations.observe({ station: 'origin_select' }, seconds);
+  originRead(table: string, from: 'primary' | 'replica', rowsAsked: number, seconds: number): void {
+    this.#originReads.inc({ table, from });
+    this.#originRows.inc({ table, from }, rowsAsked);
+    this.#stations.observe({ station: from === 'primary' ? 'origin_select' : 'replica_select' }, seconds);
   }
 
   shardChanged(ring: string, shard: string, state: 'ok' | 'down'): void {

@@ -11,9 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Entry } from '../../shared/entry/entry.ts';
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { entryToStore, type StoredEntry, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
-import type { OriginRow } from '../../shared/origin/row-select.ts';
+import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FillOutcome, LeaseBase, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
+import type { FillOutcome, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
 import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
@@ -48,7 +48,7 @@ export async function fillUnderLease(ports: Ports, errand: Errand, readBegins: (
     case 'lease': {
       readBegins();
       const readAtMs = ports.now();
-      const row = await readOrRelease(ports, errand, lease.token);
+      const row = await readOrRelease(ports, errand, lease);
       return store(ports, errand, lease, row, readAtMs);
     }
   }
@@ -64,7 +64,9 @@ async function lookAgain(ports: Ports, errand: Errand, stored: Buffer): Promise<
   const read = await candidate.shard.read(request.cacheKey);
   const standing = standingOf(read.seen, request.table, ports.trustRules?.[candidate.layer], ports.now());
   if (standing.kind !== 'vouches' || read.stored === null) return undefined;
-  return usableEntry(read.stored, request.table, standing.trust);
+  const entry = usableEntry(read.stored, request.table, standing.trust);
+  if (entry !== undefined) ports.seenVersions?.note(candidate.shard.name, entry.version);
+  return entry;
 }
 
 async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void, because: Unstored): Promise<Answer> {
@@ -93,9 +95,14 @@ function followedAs({ request, trust }: Errand): string | undefined {
   return trust.kind === 'by-ttl' ? undefined : request.table.followedName;
 }
 
-async function readOrRelease(ports: Ports, errand: Errand, token: string): Promise<OriginRow> {
+async function readOrRelease(ports: Ports, errand: Errand, { token, base }: Taken): Promise<OriginRow> {
+  const { request, candidate } = errand;
+  const { noCache, after } = request.terms;
+  // The origin's own word is the primary's; and a replica may be behind what was answered from this shard before.
+  const replicaWillDo =
+    base !== undefined && !noCache && after === undefined && ports.seenVersions?.covers(candidate.shard.name, base.to);
   try {
-    return await ports.origin.read(errand.request.table, errand.request.id);
+    return await ports.origin.read(request.table, request.id, replicaWillDo === true ? base : undefined);
   } catch (error) {
     await release(errand, token, 'keep');
     throw error;
@@ -122,7 +129,9 @@ async function store(
     await release(errand, token, 'drop');
     return unstored(errand, row, reason);
   }
-  const outcome = await fill(errand, token, entryToStore(row, table, base, readAtMs, ports.random));
+  const stored = entryToStore(row, table, base, readAtMs, ports.random);
+  const outcome = await fill(errand, token, stored);
+  if (outcome === 'stored') ports.seenVersions?.note(candidate.shard.name, stored.entry.version);
   return outcome === 'stored'
     ? { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } }
     : unstored(errand, row, WHY_UNFILLED[outcome]);

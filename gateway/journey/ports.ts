@@ -2,13 +2,14 @@
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
-import type { OriginRow } from '../../shared/origin/row-select.ts';
+import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { FillOutcome, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Answer } from './answer.ts';
 import type { Flights } from './flights.ts';
+import type { SeenVersions } from './seen-versions.ts';
 import type { TrustRules } from './trust.ts';
 
 /** All but `name` and `state` may throw ShardUnavailable. */
@@ -29,14 +30,19 @@ export interface ShardPort {
 }
 
 export interface OriginPort {
-  /** The read begins after this call. Throws OriginUnavailable. */
-  read(table: ExposedTable, id: RowId): Promise<OriginRow>;
+  /**
+   * The read begins after this call. Throws OriginUnavailable.
+   * @param base what the read must be known to include; nothing where only the primary will do.
+   */
+  read(table: ExposedTable, id: RowId, base?: LeaseBase): Promise<OriginRow>;
 }
 
 export interface Ports {
   readonly layers: Layers<ShardPort>;
   readonly origin: OriginPort;
   readonly flights: Flights;
+  /** Nothing where there are no replicas. */
+  readonly seenVersions: SeenVersions | undefined;
   /** By layer; nothing where sync is off. */
   readonly trustRules: readonly TrustRules[] | undefined;
   /** Longer than the longest origin read, in ms. */

@@ -121,6 +121,7 @@ async function throughShard(
     life.freshSeconds > 0 &&
     life.ageSeconds <= terms.maxAgeSeconds
   ) {
+    ports.seenVersions?.note(candidate.shard.name, entry.version);
     if (isSoftlyExpired(entry, table, trust, life)) refreshInBackground(ports, request, candidate, trust);
     return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), ...lostIn(trust) } };
   }

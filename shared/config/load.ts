@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
 import { type Document, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { describeBroker } from '../broker/broker-url.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { codeOf, messageOf, type Problem, SetupError } from '../errors/errors.ts';
 import { mysqlOptions } from '../origin/mysql-url.ts';
@@ -103,28 +104,34 @@ function mendOf(message: string): { mend?: string } {
 }
 
 /** The shape is right and the URL is not: all of them at once, not one at each start. */
-function unusableAddresses(config: Config): Fault[] {
-  const faults: Fault[] = [];
-  try {
-    mysqlOptions(config.origin.url);
-  } catch (error) {
-    const message = error instanceof SetupError ? (error.problems[0] as Problem).message : messageOf(error);
-    faults.push({ code: 'config-invalid', path: ['origin', 'url'], message });
+function unusableAddresses({ origin, rings, sync }: Config): Fault[] {
+  const addresses: [path: string[], parse: () => unknown][] = [
+    [['origin', 'url'], () => mysqlOptions(origin.url)],
+    ...origin.replicas.map((url, index): [string[], () => unknown] => [
+      ['origin', 'replicas', String(index)],
+      () => mysqlOptions(url),
+    ]),
+    ...rings.flatMap((ring, index) =>
+      Object.entries(ring.shards).map(([shard, endpoint]): [string[], () => unknown] => [
+        ['rings', String(index), 'shards', shard],
+        () => redisOptions(endpoint),
+      ]),
+    ),
+  ];
+  if (sync !== undefined) {
+    const { broker, originUrl } = sync;
+    addresses.push([['sync', 'broker', 'url'], () => describeBroker(broker.url)]);
+    if (originUrl !== undefined) addresses.push([['sync', 'originUrl'], () => mysqlOptions(originUrl)]);
   }
-  for (const [index, ring] of config.rings.entries()) {
-    for (const [shard, endpoint] of Object.entries(ring.shards)) {
-      try {
-        redisOptions(endpoint);
-      } catch (error) {
-        faults.push({
-          code: 'config-invalid',
-          path: ['rings', String(index), 'shards', shard],
-          message: messageOf(error),
-        });
-      }
+  return addresses.flatMap(([path, parse]): Fault[] => {
+    try {
+      parse();
+      return [];
+    } catch (error) {
+      const message = error instanceof SetupError ? (error.problems[0] as Problem).message : messageOf(error);
+      return [{ code: 'config-invalid', path, message }];
     }
-  }
-  return faults;
+  });
 }
 
 /** What the schema cannot say. */
@@ -145,6 +152,7 @@ function contradictions(config: Config): Fault[] {
       seen.add(name);
     }
   }
+  faults.push(...sharedServers(config));
   const places: [path: string[], settings: Config['tables'][string]][] = [
     [['defaults'], config.defaults],
     ...Object.entries(config.tables).map(([label, table]): [string[], typeof table] => [['tables', label], table]),
@@ -154,6 +162,24 @@ function contradictions(config: Config): Fault[] {
     if (settings.softTtlSeconds !== undefined && settings.softTtlSeconds > ttlSeconds) {
       const message = `softTtlSeconds (${settings.softTtlSeconds}) is more than ttlSeconds (${ttlSeconds})`;
       faults.push({ code: 'config-invalid', path: [...path, 'softTtlSeconds'], message });
+    }
+  }
+  return faults;
+}
+
+/** With sync every shard has a stamp of its own, and a Redis database has one place for it. */
+function sharedServers({ rings, sync }: Config): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Map<string, string>();
+  for (const [index, ring] of rings.entries()) {
+    for (const [shard, endpoint] of Object.entries(ring.shards)) {
+      const address = JSON.stringify(endpoint);
+      const other = seen.get(address);
+      if (sync !== undefined && other !== undefined) {
+        const message = `is the same Redis as ${other}; with sync, every shard needs a server or a database number of its own`;
+        faults.push({ code: 'config-invalid', path: ['rings', String(index), 'shards', shard], message });
+      }
+      seen.set(address, shard);
     }
   }
   return faults;

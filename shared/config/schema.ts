@@ -187,6 +187,19 @@ export const ConfigSchema = Type.Object(
             'mysql://user:password@host:port of the primary. TLS as in MySQL’s own URLs: ?ssl-mode=VERIFY_IDENTITY&ssl-ca=/path. ' +
             'A socket: ?socket=/path. Write the password as ${NAME} or ${file:/path}.',
         }),
+        replicas: Type.Array(Type.String({ pattern: '^mysql://' }), {
+          default: [],
+          maxItems: 16,
+          description:
+            'Replicas of it, as in url. Misses of followed tables are read from one of them where its GTIDs prove that it is ' +
+            'not behind; else from the primary.',
+        }),
+        replicaWaitMs: Type.Integer({
+          default: 20,
+          minimum: 0,
+          maximum: 1_000,
+          description: 'How long a replica that is behind is waited for. Milliseconds.',
+        }),
         connections: Type.Integer({
           default: 4,
           minimum: 1,

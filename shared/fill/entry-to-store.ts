@@ -3,8 +3,7 @@ import { type Entry, VERSION_ZERO } from '../entry/entry.ts';
 import { absenceIsCacheable } from '../key/key-part.ts';
 import type { RowId } from '../key/row-id.ts';
 import type { ExposedTable } from '../origin/exposed-table.ts';
-import type { OriginRow } from '../origin/row-select.ts';
-import type { LeaseBase } from '../shard/shard.ts';
+import type { LeaseBase, OriginRow, Proof } from '../origin/row-select.ts';
 import { epochOf, versionOf } from '../version/version.ts';
 
 export type Unstorable =
@@ -56,8 +55,7 @@ export function entryToStore(
   const proof = base === undefined ? undefined : row.proof;
   const common = {
     exactness: proof?.exactness ?? ('inexact' as const),
-    // F, in the epoch of the stamp that the lease was taken under: it is the same server's.
-    version: base === undefined || proof === undefined ? VERSION_ZERO : versionOf(epochOf(base.to), proof.at),
+    version: base === undefined || proof === undefined ? VERSION_ZERO : versionReached(proof, base),
     readAtMs,
   };
   if (row.kind === 'row') {
@@ -75,4 +73,9 @@ export function entryToStore(
     body: Buffer.alloc(0),
   };
   return { entry, keptMs: ttl * 1000 };
+}
+
+/** F. A place in the binlog is of the epoch of the stamp that the lease was taken under: it is the same server's. */
+function versionReached({ reaches }: Proof, base: LeaseBase): string {
+  return 'at' in reaches ? versionOf(epochOf(base.to), reaches.at) : reaches.stampTo;
 }

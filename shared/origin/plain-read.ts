@@ -6,7 +6,8 @@ import { type FoundRow, type OriginRow, type ReadBatch, rowsOf, selectRows, wher
 import type { TableSchema } from './table-schema.ts';
 
 export function plainRead(origin: Queryable): ReadBatch {
-  return async (schema, ids) => {
+  return async (schema, wanted) => {
+    const ids = wanted.map(({ id }) => id);
     const rows = rowsOf(schema, await origin.query(selectRows(schema, ids)));
     const [only, ...others] = ids;
     if (only !== undefined && others.length === 0) return new Map(rows.map((row) => [only.segment, row]));

@@ -39,7 +39,8 @@ const LOCK_WAIT_MS = 500;
 
 /** @param server as it is known by then; it is asked at each read. */
 export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBatch {
-  return async (schema, ids) => {
+  return async (schema, wanted) => {
+    const ids = wanted.map(({ id }) => id);
     const session = new ProvingSession(origin, server());
     let found: Map<string, OriginRow>;
     try {
@@ -47,7 +48,7 @@ export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBat
     } catch (error) {
       if (!isLocked(error)) throw error;
       // The whole table is locked, by LOCK TABLES or an ALTER: if at all, it can be read without a lock.
-      return plainRead({ query: async (sql) => (await origin.packet([sql]))[0] as TextResult })(schema, ids);
+      return plainRead({ query: async (sql) => (await origin.packet([sql]))[0] as TextResult })(schema, wanted);
     }
     const [only, ...others] = ids;
     if (only !== undefined && others.length === 0 && found.size > 0) {
@@ -81,7 +82,7 @@ class ProvingSession {
     const select = selectRows(schema, ids) + lockingClause(this.#server, 'SKIP LOCKED');
     const results = await this.#origin.packet([this.#identity, 'BEGIN', select, this.#end, 'COMMIT']);
     const [identity, , rows, end] = results as [TextResult, TextResult, TextResult, TextResult];
-    const proof = { exactness: 'exact', at: positionIn(end), origin: originIdentity(identity) } as const;
+    const proof = { exactness: 'exact', reaches: { at: positionIn(end) }, origin: originIdentity(identity) } as const;
     return new Map(rowsOf(schema, rows, proof).map((row) => [row.id.segment, row]));
   }
 
@@ -120,7 +121,7 @@ class ProvingSession {
     const selects = ids.map((id) => this.#bounded(selectRows(schema, [id]) + lockingClause(this.#server, lock), lock));
     const results = await this.#origin.packet([this.#end, this.#identity, ...selects], lock === 'WAIT');
     const [end, identity, ...rows] = results as [TextResult, TextResult, ...TextResult[]];
-    const proof = { exactness: 'inexact', at: positionIn(end), origin: originIdentity(identity) } as const;
+    const proof = { exactness: 'inexact', reaches: { at: positionIn(end) }, origin: originIdentity(identity) } as const;
     return ids.map((id, index) => {
       const [row] = rowsOf(schema, rows[index] as TextResult, proof);
       return [id.segment, row ?? { kind: 'absent', proof }];

@@ -11,7 +11,7 @@ import { parseRowId, type RowId } from '../key/row-id.ts';
 import { CellMismatch } from '../row/row-json.ts';
 import type { ExposedTable } from './exposed-table.ts';
 import { Gathering, SELECT_SPACING_MS } from './gathering.ts';
-import type { OriginRow, ReadBatch } from './row-select.ts';
+import type { LeaseBase, OriginRow, ReadBatch, Wanted } from './row-select.ts';
 
 export interface RowReaderOptions {
   /** Reads a batch of a table that is not followed; of one that is. By segment; what is not found is absent. */
@@ -33,6 +33,8 @@ const ABSENT: OriginRow = { kind: 'absent', proof: undefined };
 
 interface Asked {
   readonly id: RowId;
+  /** Of those who asked for the row, the newest. */
+  base: LeaseBase | undefined;
   readonly resolve: (row: OriginRow) => void;
   readonly reject: (error: Error) => void;
   readonly answer: Promise<OriginRow>;
@@ -62,16 +64,22 @@ export class RowReader {
     return this.#waiting;
   }
 
-  /** The read begins after this call. Throws OriginUnavailable, RequestRefused (if the key's type has changed). */
-  read(table: ExposedTable, id: RowId): Promise<OriginRow> {
+  /**
+   * The read begins after this call. Throws OriginUnavailable, RequestRefused (if the key's type has changed).
+   * @param base what it should be known to include.
+   */
+  read(table: ExposedTable, id: RowId, base?: LeaseBase): Promise<OriginRow> {
     const queue = this.#queueOf(table);
     const same = queue.gathering.find(id.segment);
-    if (same !== undefined) return same.answer;
+    if (same !== undefined) {
+      if (base !== undefined && base.to > (same.base?.to ?? '')) same.base = base;
+      return same.answer;
+    }
     if (this.#waiting >= this.#options.waitingMax) {
       return Promise.reject(overloaded(`${this.#waiting} reads already wait for MySQL (origin.waitingMax).`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<OriginRow>();
-    queue.gathering.add(id.segment, { id, resolve, reject, answer: promise }, performance.now());
+    queue.gathering.add(id.segment, { id, base, resolve, reject, answer: promise }, performance.now());
     this.#waiting += 1;
     this.#lookAtEndOfTick(queue);
     return promise;
@@ -127,8 +135,7 @@ export class RowReader {
   /** Settles every read of the batch; never rejects. */
   async #answer(table: ExposedTable, batch: readonly Asked[]): Promise<void> {
     try {
-      const ids = batch.map((asked) => asked.id);
-      const found = await this.#readAgainIfChanged(table, ids);
+      const found = await this.#readAgainIfChanged(table, batch);
       for (const asked of batch) asked.resolve(found.get(asked.id.segment) ?? ABSENT);
     } catch (error) {
       const [first, ...others] = batch;
@@ -145,24 +152,24 @@ export class RowReader {
     }
   }
 
-  async #readAgainIfChanged(table: ExposedTable, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+  async #readAgainIfChanged(table: ExposedTable, wanted: readonly Wanted[]): Promise<Map<string, OriginRow>> {
     try {
-      return await this.#readBatch(table, ids);
+      return await this.#readBatch(table, wanted);
     } catch (error) {
       if (!(error instanceof CellMismatch) && codeOf(error) !== 'ER_BAD_FIELD_ERROR') throw error;
       await this.#options.reload(table);
-      return this.#readBatch(table, ids);
+      return this.#readBatch(table, wanted);
     }
   }
 
-  async #readBatch(table: ExposedTable, asked: readonly RowId[]): Promise<Map<string, OriginRow>> {
+  async #readBatch(table: ExposedTable, asked: readonly Wanted[]): Promise<Map<string, OriginRow>> {
     const { schema } = table;
     // The key may be another one than when these were asked for: other columns, other types (ALTER TABLE).
-    const ids = asked.map((id) => parseRowId(schema.key, id.segment));
+    const wanted = asked.map(({ id, base }) => ({ id: parseRowId(schema.key, id.segment), base }));
     const started = performance.now();
     const { readPlain, readProved } = this.#options;
-    const found = await (table.settings.follow && readProved !== undefined ? readProved : readPlain)(schema, ids);
-    this.#options.onRead?.(table, ids.length, (performance.now() - started) / 1000);
+    const found = await (table.settings.follow && readProved !== undefined ? readProved : readPlain)(schema, wanted);
+    this.#options.onRead?.(table, wanted.length, (performance.now() - started) / 1000);
     return found;
   }
 }

@@ -22,18 +22,34 @@ export type OriginRow = {
   | { readonly kind: 'absent' }
 );
 
-/** PROTOCOL.md, "Knowing F". `exact`: as of `at`. `inexact`: as of `at` or a little later. */
+/** PROTOCOL.md, "Knowing F". `exact`: as of that place. `inexact`: as of that place or a little later. */
 export interface Proof {
   readonly exactness: 'exact' | 'inexact';
-  readonly at: LogPosition;
+  /** A place in the origin's binlog, or the stamp that a replica was found to have executed all of. */
+  readonly reaches: { readonly at: LogPosition } | { readonly stampTo: string };
   /** The identity of the server whose binlog that is; origin-identity.ts. */
   readonly origin: string;
+}
+
+/** A shard's stamp at the time of a lease: what a read must be known to include. */
+export interface LeaseBase {
+  /** S0. */
+  readonly to: string;
+  readonly origin: string;
+  /** Every transaction up to S0; empty where the origin has no GTIDs. */
+  readonly gtid: string;
+}
+
+export interface Wanted {
+  readonly id: RowId;
+  /** What the read should be known to include; only who can choose between servers looks at it. */
+  readonly base: LeaseBase | undefined;
 }
 
 export type FoundRow = OriginRow & { readonly kind: 'row' };
 
 /** Ids of one table -> what was found, by segment; ids that are not there are absent. */
-export type ReadBatch = (schema: TableSchema, ids: readonly RowId[]) => Promise<Map<string, OriginRow>>;
+export type ReadBatch = (schema: TableSchema, wanted: readonly Wanted[]) => Promise<Map<string, OriginRow>>;
 
 export function selectRows(schema: TableSchema, ids: readonly RowId[]): string {
   return `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`;

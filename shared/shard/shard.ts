@@ -12,6 +12,7 @@ import { leaseKey } from '../key/cache-key.ts';
 import { Breaker } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
 import type { DecodedBatch } from '../change/change-batch.ts';
+import type { LeaseBase } from '../origin/row-select.ts';
 import { type Entry, encodeEntry } from '../entry/entry.ts';
 import { type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
 import { type Endpoint, redisOptions } from './endpoint.ts';
@@ -61,14 +62,6 @@ export type LeaseOutcome =
   | { readonly kind: 'entry'; readonly stored: Buffer }
   /** The shard has no stamp, or does not follow the table or the ring. */
   | { readonly kind: 'off' };
-
-/** The shard's stamp at the time of the lease: what a read must be known to include. */
-export interface LeaseBase {
-  /** S0. */
-  readonly to: string;
-  readonly origin: string;
-  readonly gtid: string;
-}
 
 /**
  * - `lost`: the lease is gone. - `off`: table or ring are not followed any more.

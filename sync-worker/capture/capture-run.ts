@@ -150,7 +150,7 @@ export class CaptureRun {
     if (continuity.kind === 'begin') this.#passed = continuity.at;
     else if (continuity.kind !== 'resume-by-gtid') this.#passed = this.#skipTo = continuity.checkpoint.position;
     const gtid = continuity.kind === 'begin' ? origin.gtidAtEnd : (continuity.checkpoint.gtid ?? undefined);
-    this.#gtids = new FollowedGtids(origin.server.flavour, gtid);
+    this.#gtids = new FollowedGtids(origin.server.flavour, gtid, /^mysql:(.+)$/.exec(origin.identity)?.[1]);
     this.#batcher = new Batcher({
       layers,
       plan: this.#plan,
@@ -439,7 +439,7 @@ export class CaptureRun {
   }
 
   #saying(): Saying {
-    return { asOf: this.#heartbeat.asOf, origin: this.#options.origin.identity, gtid: this.#gtids.text ?? '' };
+    return { asOf: this.#heartbeat.asOf, origin: this.#options.origin.identity, gtid: this.#gtids.complete ?? '' };
   }
 
   /** Nothing where it is not known yet what to write. */

@@ -80,11 +80,20 @@ export class FollowedGtids {
   readonly #runs = new Map<string, { first: number; last: number }>();
   /** MariaDB: the last of each domain. */
   readonly #lastOf = new Map<string, string>();
+  /**
+   * MySQL names a transaction as executed only after its commit. So the newest of the server's own that lie behind the
+   * start may be missing, until the first of its own after the start has come, and all before that is in the set.
+   */
+  #ownTail: { readonly uuid: string; first: number | undefined } | undefined;
 
-  /** @param start all that was followed before; nothing where that is not known: then it never will be. */
-  constructor(flavour: Flavour, start: string | undefined) {
+  /**
+   * @param start all that was followed before; nothing where that is not known: then it never will be.
+   * @param ownUuid the server's own; MySQL.
+   */
+  constructor(flavour: Flavour, start: string | undefined, ownUuid?: string) {
     this.#flavour = flavour;
     this.#set = start;
+    if (flavour === 'mysql' && ownUuid !== undefined) this.#ownTail = { uuid: ownUuid, first: undefined };
     if (start === undefined || flavour === 'mysql') return;
     for (const { domain, server, sequence } of domainsAndServers(start)) {
       this.#lastOf.set(domain, `${domain}-${server}-${sequence}`);
@@ -96,7 +105,10 @@ export class FollowedGtids {
     if (this.#set === undefined) return;
     if (gtid === undefined) this.#set = undefined;
     else if (this.#flavour === 'mariadb') this.#lastOf.set(gtid.slice(0, gtid.indexOf('-')), gtid);
-    else this.#addToRun(gtid);
+    else {
+      this.#addToRun(gtid);
+      this.#lookAtTail(gtid);
+    }
   }
 
   /**
@@ -107,6 +119,12 @@ export class FollowedGtids {
     if (this.#flavour !== 'mysql' || this.#set === undefined || set.trim() === '') return;
     this.#set = this.#set === '' ? set : `${this.#set},${set}`;
     this.#fold();
+    this.#lookAtTail();
+  }
+
+  /** The same, where it is known to lack nothing: by it a replica is asked whether it has all. */
+  get complete(): string | undefined {
+    return this.#ownTail === undefined ? this.text : undefined;
   }
 
   /** Nothing where it is not known. */
@@ -115,6 +133,19 @@ export class FollowedGtids {
     if (this.#flavour === 'mariadb') return [...this.#lastOf.values()].join(',');
     if (this.#runs.size > 0) this.#fold();
     return this.#set;
+  }
+
+  #lookAtTail(gtid?: string): void {
+    const tail = this.#ownTail;
+    if (tail === undefined) return;
+    if (tail.first === undefined && gtid?.startsWith(`${tail.uuid}:`) === true) {
+      const number = Number(gtid.slice(tail.uuid.length + 1));
+      // A tagged one (`uuid:tag:1`) counts by itself.
+      if (Number.isInteger(number)) tail.first = number;
+    }
+    if (tail.first === undefined) return;
+    const isThere = tail.first === 1 || GtidSet.parse(this.text ?? '').contains(`${tail.uuid}:${tail.first - 1}`);
+    if (isThere) this.#ownTail = undefined;
   }
 
   #addToRun(gtid: string): void {

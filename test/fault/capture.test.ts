@@ -11,6 +11,7 @@ import {
   type CaptureSettings,
   differences,
   type OwnOrigin,
+  replicate,
   startCapture,
   startOwnOrigin,
   type TestCapture,
@@ -19,7 +20,6 @@ import { testStack } from '../support/stack.ts';
 
 const stack = await testStack();
 const broker = stack.rabbitmq.url;
-const isMariadb = stack.mysql.flavour === 'mariadb';
 const origin = await startOwnOrigin();
 
 async function following(settings: CaptureSettings): Promise<TestCapture> {
@@ -240,22 +240,5 @@ async function purge(origin: OwnOrigin): Promise<void> {
   await until('older files are gone', async () => {
     await origin.run(`PURGE BINARY LOGS TO '${String(end?.['File'])}'`);
     return (await origin.rows('SHOW BINARY LOGS')).length === 1;
-  });
-}
-
-async function replicate(from: OwnOrigin, to: OwnOrigin): Promise<void> {
-  const { host, port, user } = from.server;
-  const how = isMariadb ? 'MASTER_USE_GTID=slave_pos' : 'MASTER_AUTO_POSITION=1';
-  await to.run(
-    // Its own set-up is not the history.
-    'RESET MASTER',
-    'DROP DATABASE shop',
-    ...(isMariadb ? ['RESET MASTER', "SET GLOBAL gtid_slave_pos = ''"] : ['RESET MASTER']),
-    `CHANGE MASTER TO MASTER_HOST='${host}', MASTER_PORT=${port}, MASTER_USER='${user}', ${how}`,
-    'START SLAVE',
-  );
-  await until('it replicates', async () => {
-    const databases = await to.rows("SHOW DATABASES LIKE 'shop'");
-    return databases.length === 1;
   });
 }

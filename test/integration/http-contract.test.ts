@@ -547,8 +547,8 @@ test('/-/metrics counts: rows by outcome, errors by code, origin reads', async (
     unstored: 'ringfill_unstored_total{table="contract.names",reason="other-spelling"}',
     refused: 'ringfill_errors_total{code="bad-id"}',
     absent: 'ringfill_errors_total{code="row-not-found"}',
-    selects: 'ringfill_origin_reads_total{table="contract.items"}',
-    asked: 'ringfill_origin_rows_asked_total{table="contract.items"}',
+    selects: 'ringfill_origin_reads_total{table="contract.items",from="primary"}',
+    asked: 'ringfill_origin_rows_asked_total{table="contract.items",from="primary"}',
     rows: 'ringfill_request_seconds_count{route="row"}',
     batches: 'ringfill_request_seconds_count{route="batch"}',
   };

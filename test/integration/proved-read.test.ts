@@ -11,14 +11,15 @@ import { parseRowId } from '../../shared/key/row-id.ts';
 import { binlogEndQuery, identityQuery, originIdentity } from '../../shared/origin/origin-identity.ts';
 import { OriginPool, type TextResult } from '../../shared/origin/origin-pool.ts';
 import { provedRead } from '../../shared/origin/proved-read.ts';
-import { type OriginRow, type ReadBatch, rowsOf, selectRows } from '../../shared/origin/row-select.ts';
+import { replicaRead } from '../../shared/origin/replica-read.ts';
+import { type OriginRow, type Proof, type ReadBatch, rowsOf, selectRows } from '../../shared/origin/row-select.ts';
 import { type SqlServer, sqlServerOf } from '../../shared/origin/server-version.ts';
 import { readTableSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
 import { cellText } from '../../shared/origin/cells.ts';
 import { seededRandom, type SeededRandom } from '../../stack/demo-data/seeded-random.ts';
+import type { LogPosition } from '../../shared/version/version.ts';
 import { BinlogHistory } from '../support/binlog-history.ts';
-import { originUrl } from '../support/gateway.ts';
-import { testStack } from '../support/stack.ts';
+import { replicate, startOwnOrigin } from '../support/capture.ts';
 
 const ROWS = 50;
 const WRITERS = 12;
@@ -29,31 +30,26 @@ const RUN_MS = Number(process.env['RINGFILL_PROOF_MS'] ?? 5_000);
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`proved-read: seed ${seed}\n`);
 
-const stack = await testStack();
-const admin = createPool({
-  host: stack.mysql.host,
-  port: stack.mysql.port,
-  user: 'root',
-  connectionLimit: WRITERS + 1,
-});
-await admin.query('DROP DATABASE IF EXISTS proof');
+const primary = await startOwnOrigin();
+const { host, port, flavour } = primary.server;
+const admin = createPool({ host, port, user: 'root', connectionLimit: WRITERS + 1 });
+after(() => admin.end());
 await admin.query('CREATE DATABASE proof');
 await admin.query('CREATE TABLE proof.counters (id INT PRIMARY KEY, counter BIGINT NOT NULL) ENGINE = InnoDB');
-await admin.query("GRANT SELECT, LOCK TABLES ON proof.* TO ringfill@'%'").catch(() => undefined);
-await admin.query("GRANT SELECT, LOCK TABLES ON proof.* TO ringfill@'127.0.0.1'").catch(() => undefined);
-after(async () => {
-  await admin.query('DROP DATABASE proof');
-  await admin.end();
-});
 
-const origin = new OriginPool({
-  url: originUrl(stack),
-  connections: READERS,
-  timeoutMs: 5_000,
-  packets: true,
-  onChange: () => undefined,
-});
-after(() => origin.stop());
+function poolOf(url: string): OriginPool {
+  const pool = new OriginPool({
+    url,
+    connections: READERS,
+    timeoutMs: 5_000,
+    packets: true,
+    onChange: () => undefined,
+  });
+  after(() => pool.stop());
+  return pool;
+}
+
+const origin = poolOf(primary.url);
 const server: SqlServer = sqlServerOf(cellText((await origin.query('SELECT VERSION()')).rows[0]?.[0]));
 const outcome = await readTableSchema(origin, 'proof.counters', {});
 assert.ok('schema' in outcome);
@@ -93,9 +89,9 @@ interface Seen {
 }
 
 /** Reads and writes side by side; then all that was read, and the judge. */
-async function readUnderWriters(read: ReadBatch): Promise<{ seen: Seen[]; history: BinlogHistory }> {
+async function readUnderWriters(read: ReadBatch, replica = false): Promise<{ seen: Seen[]; history: BinlogHistory }> {
   await admin.query('DELETE FROM proof.counters');
-  const history = await BinlogHistory.follow(stack, 'proof', 'counters');
+  const history = await BinlogHistory.follow({ host, port, flavour }, 'proof', 'counters');
   const until = performance.now() + RUN_MS;
   const whileRunning = async (step: () => Promise<void>) => {
     while (performance.now() < until) await step();
@@ -108,16 +104,17 @@ async function readUnderWriters(read: ReadBatch): Promise<{ seen: Seen[]; histor
   const readers = Array.from({ length: READERS }, (_, index) => {
     const random = seededRandom(seed - 1 - index);
     return whileRunning(async () => {
+      const base = replica ? history.base() : undefined;
       const wanted = new Set(Array.from({ length: BATCH }, () => String(1 + random.below(ROWS))));
       const found = await read(
         schema,
-        [...wanted].map((id) => parseRowId(schema.key, id)),
+        [...wanted].map((id) => ({ id: parseRowId(schema.key, id), base })),
       );
       for (const id of wanted) seen.push({ id, row: found.get(id) ?? { kind: 'absent', proof: undefined } });
     });
   });
   await Promise.all([...writers, ...readers]);
-  await history.catchUp(stack);
+  await history.catchUp({ host, port, flavour });
   await history.stop();
   return { seen, history };
 }
@@ -126,14 +123,22 @@ function counterOf(row: OriginRow): number | undefined {
   return row.kind === 'absent' ? undefined : Number((JSON.parse(row.body.toString()) as { counter: string }).counter);
 }
 
+/** A stamp's `to` is a version of this server's binlog. */
+function placeOf({ reaches }: Proof): LogPosition {
+  if ('at' in reaches) return reaches.at;
+  const file = String(Number(reaches.stampTo.slice(10, 20))).padStart(6, '0');
+  return { file: `x.${file}`, position: Number(reaches.stampTo.slice(20, 35)) };
+}
+
 /** What the reads claim and the binlog denies. */
 function wrongOf(seen: readonly Seen[], history: BinlogHistory): string[] {
   return seen.flatMap(({ id, row }) => {
     if (row.proof === undefined) return [];
-    const [then, ...later] = history.valuesFrom(id, row.proof.at);
+    const at = placeOf(row.proof);
+    const [then, ...later] = history.valuesFrom(id, at);
     const read = counterOf(row);
     const right = read === then || (row.proof.exactness === 'inexact' && later.includes(read));
-    return right ? [] : [`row ${id} at ${row.proof.at.position}: read ${read}, was ${then} (${row.proof.exactness})`];
+    return right ? [] : [`row ${id} at ${at.position}: read ${read}, was ${then} (${row.proof.exactness})`];
   });
 }
 
@@ -153,12 +158,33 @@ describe(`rows read under ${WRITERS} writers on ${ROWS} rows, ${server.flavour} 
     assert.ok(absent > 100, `${absent} absences are too few to prove anything`);
   });
 
+  test('what a replica is known to include, it includes: none of all is wrong', async () => {
+    const replica = await startOwnOrigin({ name: 'replica', serverId: 7 });
+    await replicate(primary, replica);
+    const read = replicaRead([poolOf(replica.url)], () => server, 50);
+    const { seen, history } = await readUnderWriters(read, true);
+    const proved = seen.filter(({ row }) => row.proof !== undefined);
+    const absent = proved.filter(({ row }) => row.kind === 'absent').length;
+    process.stdout.write(
+      `ℹ replica: ${history.commits} changes; ${seen.length} reads, ${proved.length} proved, ${absent} of them absences\n`,
+    );
+    assert.deepEqual(wrongOf(seen, history).slice(0, 5), []);
+    assert.ok(proved.length > 500, `${proved.length} proved reads are too few to prove anything`);
+  });
+
   test('the judge does judge: the same packet with a plain SELECT is wrong time and again', async () => {
-    const unsound: ReadBatch = async (table, ids) => {
-      const results = await origin.packet([identityQuery(server), selectRows(table, ids), binlogEndQuery(server)]);
+    const unsound: ReadBatch = async (table, wanted) => {
+      const results = await origin.packet([
+        identityQuery(server),
+        selectRows(
+          table,
+          wanted.map(({ id }) => id),
+        ),
+        binlogEndQuery(server),
+      ]);
       const [identity, rows, end] = results as [TextResult, TextResult, TextResult];
       const at = { file: cellText(end.rows[0]?.[0]), position: Number(cellText(end.rows[0]?.[1])) };
-      const proof = { exactness: 'exact', at, origin: originIdentity(identity) } as const;
+      const proof = { exactness: 'exact', reaches: { at }, origin: originIdentity(identity) } as const;
       return new Map(rowsOf(table, rows, proof).map((row) => [row.id.segment, row]));
     };
     const { seen, history } = await readUnderWriters(unsound);

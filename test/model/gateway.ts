@@ -3,7 +3,8 @@
  * any time later: read -> hit, or lease -> origin -> fill. As gateway/journey does it, for tables that are followed.
  */
 import type { Entry } from '../../shared/entry/entry.ts';
-import type { LeaseBase, LeaseOver } from '../../shared/shard/shard.ts';
+import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import type { LeaseOver } from '../../shared/shard/shard.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';
 import { contentOf, entryIn, type Judge, READ_AT, type Replicas } from './judge.ts';

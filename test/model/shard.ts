@@ -6,7 +6,8 @@ import type { Redis } from 'ioredis';
 import type { DecodedBatch } from '../../shared/change/change-batch.ts';
 import { encodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
-import type { LeaseBase, LeaseOver } from '../../shared/shard/shard.ts';
+import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import type { LeaseOver } from '../../shared/shard/shard.ts';
 import { ROW_KEYS, type Ring, type RowKey } from './keys.ts';
 
 export const SHAPE = 'shape--1';

@@ -4,8 +4,21 @@
  */
 import ZongJi from '@vlasky/zongji';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { comparePositions, type LogPosition } from '../../shared/version/version.ts';
-import type { TestStack } from './stack.ts';
+import { comparePositions, type LogPosition, versionOf } from '../../shared/version/version.ts';
+import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import { FollowedGtids } from '../../sync-worker/capture/continuity-gtid.ts';
+
+export interface HistoryOrigin {
+  readonly host: string;
+  readonly port: number;
+  readonly flavour: 'mariadb' | 'mysql';
+}
+
+interface End {
+  readonly at: LogPosition;
+  /** Of all up to there; exact only while nobody writes. */
+  readonly gtid: string;
+}
 
 /** Nothing: the row is absent from there on. */
 interface Value {
@@ -19,27 +32,30 @@ export class BinlogHistory {
   readonly #values = new Map<string, Value[]>();
   readonly #zongji: ZongJi;
   readonly #isReached: (at: LogPosition) => boolean;
+  readonly #gtids: FollowedGtids;
   #reached: LogPosition;
   #waiting: { readonly at: LogPosition; readonly resolve: () => void } | undefined;
 
-  private constructor(zongji: ZongJi, start: LogPosition) {
+  private constructor(zongji: ZongJi, start: End, flavour: HistoryOrigin['flavour']) {
     this.#zongji = zongji;
-    this.#reached = start;
+    this.#reached = start.at;
+    this.#gtids = new FollowedGtids(flavour, start.gtid);
     this.#isReached = (at) => comparePositions(this.#reached, at) >= 0;
   }
 
-  static async follow({ mysql }: TestStack, db: string, table: string): Promise<BinlogHistory> {
+  /** To be called while nobody writes. */
+  static async follow(mysql: HistoryOrigin, db: string, table: string): Promise<BinlogHistory> {
     const start = await binlogEnd(mysql);
     const zongji = new ZongJi({ host: mysql.host, port: mysql.port, user: 'root', password: '', timezone: 'Z' });
-    const history = new BinlogHistory(zongji, start);
+    const history = new BinlogHistory(zongji, start, mysql.flavour);
     await new Promise<void>((resolve, reject) => {
       zongji.once('ready', () => resolve());
       zongji.on('error', reject);
       history.#listen();
       zongji.start({
         serverId: 900_000 + (process.pid % 90_000),
-        filename: start.file,
-        position: start.position,
+        filename: start.at.file,
+        position: start.at.position,
         includeEvents: ['tablemap', 'writerows', 'updaterows', 'deleterows', 'xid', 'rotate'],
         includeSchema: { [db]: [table] },
       });
@@ -48,8 +64,8 @@ export class BinlogHistory {
   }
 
   /** Settles when all up to the binlog's end of now has been read. */
-  async catchUp({ mysql }: TestStack): Promise<void> {
-    const at = await binlogEnd(mysql);
+  async catchUp(mysql: HistoryOrigin): Promise<void> {
+    const { at } = await binlogEnd(mysql);
     if (!this.#isReached(at)) await new Promise<void>((resolve) => (this.#waiting = { at, resolve }));
   }
 
@@ -58,6 +74,11 @@ export class BinlogHistory {
       this.#zongji.once('stopped', () => resolve());
       this.#zongji.stop();
     });
+  }
+
+  /** As a shard's stamp would stand that has heard of just what was read here. */
+  base(): LeaseBase {
+    return { to: versionOf(1, this.#reached), origin: 'the origin', gtid: this.#gtids.text ?? '' };
   }
 
   get commits(): number {
@@ -111,6 +132,7 @@ export class BinlogHistory {
             this.#values.set(id, values);
           }
           open = [];
+          this.#gtids.add((event as unknown as { gtid?: string }).gtid);
           this.#reached = from;
           break;
         }
@@ -122,11 +144,15 @@ export class BinlogHistory {
   }
 }
 
-async function binlogEnd({ host, port }: TestStack['mysql']): Promise<LogPosition> {
+async function binlogEnd({ host, port, flavour }: HistoryOrigin): Promise<End> {
   const connection = await createConnection({ host, port, user: 'root' });
   try {
-    const [rows] = await connection.query<RowDataPacket[]>('SHOW MASTER STATUS');
-    return { file: String(rows[0]?.['File']), position: Number(rows[0]?.['Position']) };
+    const query = async (sql: string) =>
+      ((await connection.query<RowDataPacket[]>(sql))[0][0] ?? {}) as Record<string, unknown>;
+    const status = await query('SHOW MASTER STATUS');
+    const at = { file: String(status['File']), position: Number(status['Position']) };
+    const all = flavour === 'mysql' ? '@@gtid_executed' : '@@gtid_binlog_pos';
+    return { at, gtid: String((await query(`SELECT ${all} AS gtid`))['gtid']).replaceAll(/\s/g, '') };
   } finally {
     await connection.end();
   }

@@ -271,3 +271,21 @@ export async function differences(capture: TestCapture, origin: OwnOrigin): Prom
   for (const [key, { op, body }] of known) if (!ids.has(key) && op === 'W') wrong.push(`${key}: ${body} is gone`);
   return wrong;
 }
+
+/** By GTIDs; `to` loses what it had. */
+export async function replicate(from: OwnOrigin, to: OwnOrigin): Promise<void> {
+  const { host, port, user } = from.server;
+  const how = to.server.flavour === 'mariadb' ? 'MASTER_USE_GTID=slave_pos' : 'MASTER_AUTO_POSITION=1';
+  await to.run(
+    // Its own set-up is not the history.
+    'RESET MASTER',
+    'DROP DATABASE shop',
+    ...(to.server.flavour === 'mariadb' ? ['RESET MASTER', "SET GLOBAL gtid_slave_pos = ''"] : ['RESET MASTER']),
+    `CHANGE MASTER TO MASTER_HOST='${host}', MASTER_PORT=${port}, MASTER_USER='${user}', ${how}`,
+    'START SLAVE',
+  );
+  await until('it replicates', async () => {
+    const databases = await to.rows("SHOW DATABASES LIKE 'shop'");
+    return databases.length === 1;
+  });
+}

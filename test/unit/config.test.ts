@@ -84,7 +84,7 @@ for (const [claim, text, where, message] of [
     'a far-off key, with all that are known',
     VALID.replace('url:', 'zzzzzzzzzz: 1\n  url:'),
     'ringfill.yml:3: origin.zzzzzzzzzz',
-    /known here: url, connections,/,
+    /known here: url, replicas,/,
   ],
   [
     'a number out of bounds, with its meaning and unit',

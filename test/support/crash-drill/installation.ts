@@ -45,9 +45,14 @@ export async function install(
   atEnd: (stop: () => unknown) => void,
   workerScript: string,
 ): Promise<Installation> {
+  const stops: (() => unknown)[] = [];
+  // Registered first, so that the workers end before what they need does.
+  atEnd(async () => {
+    for (const stop of stops.toReversed()) await stop();
+  });
   const started = async <Server extends { stop(): Promise<void> }>(starting: Promise<Server>): Promise<Server> => {
     const server = await starting;
-    atEnd(() => server.stop());
+    stops.push(() => server.stop());
     return server;
   };
   const [mysql, { server: broker }, ...servers] = await Promise.all([
@@ -60,7 +65,7 @@ export async function install(
     const redis = new Redis({ port: server.port, retryStrategy: () => 50 });
     // It is killed now and then.
     redis.on('error', () => undefined);
-    atEnd(() => redis.disconnect());
+    stops.push(() => redis.disconnect());
     return { name, ring: name === 'reserve' ? 'fallback' : 'primary', server, redis };
   });
   const root = await createConnection({ host: mysql.host, port: mysql.port, user: 'root' });
@@ -82,7 +87,7 @@ export async function install(
   const { text } = gatewayConfig(stack, settings);
   const logged = { ...(JSON.parse(text) as object), log: { level: 'info' } };
   const workers = new DrillWorkers(folder, JSON.stringify(logged), workerScript);
-  atEnd(() => workers.stop());
+  stops.push(() => workers.stop());
   await workers.atLeast(1);
   const config = parseConfig(text, 'drill') as Installation['config'];
   const { gateways } = await startGatewayProcesses(stack, settings, 1);

@@ -42,10 +42,6 @@ const MISTAKES: Readonly<Record<string, readonly Patch[]>> = {
       instead: 'if (oldKey !== undefined && newKey === undefined)',
     },
   ],
-  'repeats-overwrite': [
-    { file: 'shared/shard/scripts/apply.lua', part: '< version then', instead: '~= "" then' },
-    { file: 'shared/shard/scripts/apply.lua', part: 'if version > stamp.to then', instead: 'do' },
-  ],
 };
 
 /** @returns the script of a copy that makes the mistake. */

@@ -10,13 +10,13 @@ export function describeRound({ round }: Pick<RoundReport, 'round'>): string {
   return `round ${number}: ${nameOf(harm)}${at}${twice}${workers === 2 ? ', two workers' : ''}`;
 }
 
-export function describeReport({ verdict, load, deaths, seconds }: RoundReport): string {
+export function describeReport({ verdict, load, answersDiffering, deaths, seconds }: RoundReport): string {
   const { held, holdable, overwritten, stale, vanished, droppedByFloor, droppedByHole, raised, holes } = verdict;
   return (
     `${percent(held, holdable)} held (${held} of ${holdable}), ${overwritten} overwritten, ${stale.length} stale, ` +
     `${vanished.length} vanished, dropped by floor ${droppedByFloor}, by hole ${droppedByHole}, ` +
-    `floors raised ${raised.length}, holes ${holes}; ${load.transactions} transactions, ` +
-    `answers ${JSON.stringify(load.answers)}, ${deaths} workers killed, ${seconds.toFixed(1)} s`
+    `floors raised ${raised.length}, holes ${holes}, ${answersDiffering.length} answers wrong; ${load.transactions} transactions, ` +
+    `statuses ${JSON.stringify(load.answers)}, ${deaths} workers killed, ${seconds.toFixed(1)} s`
   );
 }
 

@@ -6,6 +6,7 @@ import { epochOf, type LogPosition, versionOf } from '../../../shared/version/ve
 import { until } from '../broker.ts';
 import { stampIn } from './inventory.ts';
 import type { Installation } from './installation.ts';
+import { DRILL_DB, DRILL_TABLES, type DrillTable } from './tables.ts';
 
 const WITHIN_MS = 120_000;
 
@@ -33,15 +34,18 @@ export async function settled(installation: Installation): Promise<void> {
 
 /** The gateway has found the servers again that were away, and believes all shards. */
 async function trustsAll(gateway: string): Promise<void> {
+  const [table] = DRILL_TABLES as [DrillTable];
+  const row = `${gateway}/${DRILL_DB}/${table.name}/${table.keys[0]?.segment}`;
+  const asksOrigin = { headers: { 'cache-control': 'no-store' } };
   const isSo = async () => {
-    const ready = await fetch(`${gateway}/-/ready`);
-    await ready.arrayBuffer();
+    const answer = await fetch(row, asksOrigin);
+    await answer.arrayBuffer();
     const ring = (await (await fetch(`${gateway}/-/ring`)).json()) as {
       layers: { shards: { state: string }[] }[];
     };
-    return ready.ok && ring.layers.every(({ shards }) => shards.every(({ state }) => state === 'ok'));
+    return answer.status < 500 && ring.layers.every(({ shards }) => shards.every(({ state }) => state === 'ok'));
   };
-  await until(`${gateway} believes all shards`, isSo, WITHIN_MS);
+  await until(`${gateway} reaches MySQL and believes all shards`, isSo, WITHIN_MS);
 }
 
 async function binlogEnd({ host, port }: Installation['mysql']): Promise<LogPosition> {

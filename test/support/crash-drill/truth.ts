@@ -43,7 +43,8 @@ export async function readTruth({ config, mysql }: Installation): Promise<Truth>
     for (const table of DRILL_TABLES) {
       const exposed = tables.find(DRILL_DB, table.name) as ExposedTable;
       const ids = table.keys.map(({ segment }) => parseRowId(exposed.schema.key, segment));
-      const found = await plainRead(pool)(exposed.schema, ids);
+      const wanted = ids.map((id) => ({ id, base: undefined }));
+      const found = await plainRead(pool)(exposed.schema, wanted);
       const literals = new Map(ids.map((id, index) => [id, table.keys[index]?.literals as readonly string[]]));
       const counters = await readCounters(root, table, ids, literals);
       for (const id of ids) {
