@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentDecode } from '../../shared/key/row-id.ts';
+import { addProbeRoutes } from '../../shared/telemetry/probe-routes.ts';
 import type { Ports } from '../journey/ports.ts';
 import { ownerView, ringView } from '../operations/ring-view.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
@@ -18,17 +19,7 @@ export function addOperationsRoutes(
   app: FastifyInstance,
   { ports, telemetry, whyNotReady }: OperationsRoutesOptions,
 ): void {
-  app.get('/-/live', (_request, reply) => reply.send({ live: true }));
-
-  app.get('/-/ready', (_request, reply) => {
-    const why = whyNotReady();
-    return why === undefined ? reply.send({ ready: true }) : reply.code(503).send({ ready: false, why });
-  });
-
-  app.get('/-/metrics', async (_request, reply) => {
-    reply.type(telemetry.registry.contentType);
-    return telemetry.registry.metrics();
-  });
+  addProbeRoutes(app, { registry: telemetry.registry, whyNotReady });
 
   app.get('/-/ring', async () => ringView(ports));
 

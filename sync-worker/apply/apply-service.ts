@@ -5,7 +5,8 @@
  * Weather is waited for. A broker that refuses us, or that has a queue of other properties, ends the start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerConnection } from '../../shared/broker/connection.ts';
+import type { BrokerConnection } from '../../shared/broker/connection.ts';
+import { loggedConnection } from '../../shared/broker/logged-connection.ts';
 import { Undertaker } from '../../shared/broker/dead-letters.ts';
 import { BrokerUnavailable } from '../../shared/broker/broker-errors.ts';
 import { declareTopology, type ShardQueue, type Topology, topologyOf } from '../../shared/broker/topology.ts';
@@ -40,8 +41,8 @@ export class ApplyService {
   constructor({ config, log, onReadBack = () => undefined, onApplied = () => undefined }: ApplyServiceOptions) {
     const { sync } = config;
     this.#topology = topologyOf(config, sync);
-    this.#consuming = brokerConnection(sync, 'apply', log);
-    this.#burying = brokerConnection(sync, 'apply, dead letters', log);
+    this.#consuming = loggedConnection(sync, 'apply', log);
+    this.#burying = loggedConnection(sync, 'apply, dead letters', log);
     const undertaker = new Undertaker(this.#burying, this.#topology);
     const rings = new Map(config.rings.map((ring) => [ring.name, ring]));
     this.#shards = this.#topology.shards.map((queue) => {
@@ -104,18 +105,4 @@ export class ApplyService {
     await Promise.all(this.#shards.map((shard) => shard.stop()));
     await Promise.all([this.#consuming.stop(), this.#burying.stop()]);
   }
-}
-
-function brokerConnection({ name, broker }: SyncConfig, purpose: string, log: Log): BrokerConnection {
-  const connection: BrokerConnection = new BrokerConnection({
-    url: broker.url,
-    name: `ringfill ${name}: ${purpose}`,
-    onChange: (state, reason) => {
-      const fields = { broker: connection.address, purpose };
-      if (state === 'up') log.info(fields, 'broker in reach');
-      else log.warn({ ...fields, reason }, state === 'blocked' ? 'broker takes no messages' : 'broker out of reach');
-    },
-    onStillDown: (reason) => log.warn({ broker: connection.address, purpose, reason }, 'broker still out of reach'),
-  });
-  return connection;
 }

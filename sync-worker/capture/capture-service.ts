@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { BrokerConnection } from '../../shared/broker/connection.ts';
+import type { BrokerConnection } from '../../shared/broker/connection.ts';
+import { loggedConnection } from '../../shared/broker/logged-connection.ts';
 import { PublishSession } from '../../shared/broker/publisher.ts';
 import { topologyOf } from '../../shared/broker/topology.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
@@ -52,7 +53,7 @@ export class CaptureService {
     const topology = topologyOf(config, sync);
     const tables = followedOf(exposed);
     const url = sync.originUrl ?? origin.url;
-    const broker = publishingConnection(sync, log);
+    const broker = loggedConnection(sync, 'capture', log);
     const spillFolder = join(sync.stateFolder, `${sync.name}.spilled`);
     this.#broker = broker;
     this.#capture = new Capture({
@@ -146,21 +147,6 @@ function followedOf(exposed: ExposedTables): CapturedTables {
     all: () => [...exposed.all()].filter(isFollowed),
     reload: (table) => exposed.reload(table),
   };
-}
-
-function publishingConnection({ name, broker }: SyncConfig, log: Log): BrokerConnection {
-  const purpose = 'capture';
-  const connection: BrokerConnection = new BrokerConnection({
-    url: broker.url,
-    name: `ringfill ${name}: ${purpose}`,
-    onChange: (state, reason) => {
-      const fields = { broker: connection.address, purpose };
-      if (state === 'up') log.info(fields, 'broker in reach');
-      else log.warn({ ...fields, reason }, state === 'blocked' ? 'broker takes no messages' : 'broker out of reach');
-    },
-    onStillDown: (reason) => log.warn({ broker: connection.address, purpose, reason }, 'broker still out of reach'),
-  });
-  return connection;
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
