@@ -5,9 +5,13 @@
  *     vanished  held exactly before, of a table whose changes overwrite, and not held any more: a change whose effect is
  *               missing, or an entry that something dropped
  *     dropped   entries that are there and do not count, by a floor or a hole
+ *
+ * After a crash of MySQL its binlog may have lost its tail: the epoch changes, and a hole lies below it. A capture that is
+ * killed before it has noted the new epoch begins yet another one from its checkpoint, and what was changed since that
+ * falls into the second hole: in such a round entries may vanish.
  */
 import type { Held, ShardInventory } from './inventory.ts';
-import type { DrillShard, Harm } from './schedule.ts';
+import type { DrillShard, Harm, Round } from './schedule.ts';
 import type { TrueRow, Truth } from './truth.ts';
 
 export interface Verdict {
@@ -20,11 +24,13 @@ export interface Verdict {
   readonly vanished: readonly string[];
   readonly strange: readonly string[];
   readonly droppedByFloor: number;
+  /** With those that were there before and vanished into a second hole. */
   readonly droppedByHole: number;
   /** Floors that are not what they were, of shards that lost nothing. */
   readonly raised: readonly string[];
-  /** Holes more than before, of all shards together. */
+  /** Holes more than before, of all shards together; and how many there may be. */
   readonly holes: number;
+  readonly holesExpected: number | 'any';
 }
 
 export interface Snapshot {
@@ -32,12 +38,15 @@ export interface Snapshot {
   readonly shards: readonly ShardInventory[];
 }
 
-export function judge(harm: Harm, before: Snapshot, after: Snapshot, startedAt: number): Verdict {
+export function judge({ harm, again }: Round, before: Snapshot, after: Snapshot, startedAt: number): Verdict {
   const lost = lostBy(harm);
   const pairs = after.shards.map((now) => ({ now, was: before.shards.find(({ shard }) => shard === now.shard) }));
   const whole = pairs.filter(({ now }) => now.shard !== lost) as { now: ShardInventory; was: ShardInventory }[];
   const entries = after.shards.flatMap(({ entries: all }) => [...all.values()]);
   const wholeEntries = whole.flatMap(({ now }) => [...now.entries.values()]);
+  const vanished = whole.flatMap(({ now, was }) => vanishedFrom(was, now, before.truth, after.truth));
+  const isTwofold = harm.kind === 'mysql' && again !== undefined;
+  const inHoles = wholeEntries.filter(({ untrusted }) => untrusted === 'hole').length;
   return {
     held: wholeEntries.filter(({ untrusted }) => untrusted === undefined).length,
     holdable: whole.flatMap(({ now }) => now.owned.filter(isHoldable)).length,
@@ -45,12 +54,13 @@ export function judge(harm: Harm, before: Snapshot, after: Snapshot, startedAt: 
       [...now.entries.values()].filter((held) => isOverwritten(held, was, startedAt)),
     ).length,
     stale: entries.flatMap((held) => whyStale(held, after.truth.rows.get(held.key) as TrueRow) ?? []),
-    vanished: whole.flatMap(({ now, was }) => vanishedFrom(was, now, before.truth, after.truth)),
+    vanished: isTwofold ? [] : vanished,
     strange: after.shards.flatMap(({ strange }) => strange),
     droppedByFloor: wholeEntries.filter(({ untrusted }) => untrusted === 'floor' || untrusted === 'shape').length,
-    droppedByHole: wholeEntries.filter(({ untrusted }) => untrusted === 'hole').length,
+    droppedByHole: isTwofold ? inHoles + vanished.length : inHoles,
     raised: whole.flatMap(({ now, was }) => raisedIn(was, now)),
     holes: whole.reduce((sum, { now, was }) => sum + now.stamp.holes.length - was.stamp.holes.length, 0),
+    holesExpected: isTwofold ? 'any' : harm.kind === 'mysql' ? whole.length : 0,
   };
 }
 

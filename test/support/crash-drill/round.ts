@@ -57,7 +57,7 @@ export async function runRound(
   await settled(installation);
   const truth = await readTruth(installation);
   const found = { truth, shards: await takeInventory(installation, truth) };
-  const verdict = judge(round.harm, before, found, startedAt);
+  const verdict = judge(round, before, found, startedAt);
   const answersDiffering: string[] = [];
   for (const asked of gatewaysOf(installation)) answersDiffering.push(...(await compareAnswers(asked, truth)));
   const after = { truth, shards: await takeInventory(installation, truth) };

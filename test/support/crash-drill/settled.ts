@@ -36,7 +36,7 @@ export async function settled(installation: Installation): Promise<void> {
 async function trustsAll(gateway: string): Promise<void> {
   const [table] = DRILL_TABLES as [DrillTable];
   const row = `${gateway}/${DRILL_DB}/${table.name}/${table.keys[0]?.segment}`;
-  const asksOrigin = { headers: { 'cache-control': 'no-store' } };
+  const asksOrigin = { headers: { 'cache-control': 'no-cache, no-store' } };
   const isSo = async () => {
     const answer = await fetch(row, asksOrigin);
     await answer.arrayBuffer();
