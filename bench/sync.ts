@@ -40,12 +40,16 @@ interface Bench {
 interface Options {
   readonly changes: number;
   readonly seconds: number;
+  readonly queue: string;
+  readonly rate: number;
 }
 
 const program = new Command('bench:sync')
   .argument('[what...]', `of ${NAMES.join(', ')}; all of them if nothing is said`)
   .option('--changes <number>', 'rows of the backlog, and of the one transaction', Number, 1_000_000)
   .option('--seconds <number>', 'how long changes are written, for the delay', Number, 60)
+  .option('--queue <type>', 'quorum or classic', 'quorum')
+  .option('--rate <number>', 'changes a second, for the delay', Number, 2_000)
   .parse();
 const wanted = program.args.length === 0 ? NAMES : NAMES.filter((name) => program.args.includes(name));
 const options = program.opts<Options>();
@@ -92,7 +96,11 @@ async function start(): Promise<Bench> {
     http: { port: gatewayPort },
     origin: { url: `mysql://${demoAccount.user}:${demoAccount.password}@${host}:${port}` },
     rings: [ringOf('primary'), ringOf('fallback')],
-    sync: { broker: { url: stack.rabbitmq?.url }, stateFolder: join(folder, 'state'), port: workerPort },
+    sync: {
+      broker: { url: stack.rabbitmq?.url, queueType: options.queue },
+      stateFolder: join(folder, 'state'),
+      port: workerPort,
+    },
     tables: { [TABLE]: {} },
     log: { level: 'warn' },
   };
@@ -135,9 +143,8 @@ async function applied({ redis }: Bench, { file, position }: LogPosition): Promi
   }
 }
 
-async function measureDelay(bench: Bench, { seconds }: Options): Promise<string> {
+async function measureDelay(bench: Bench, { seconds, rate }: Options): Promise<string> {
   const { mysql, redis } = bench;
-  const RATE = 2_000;
   const ROWS = 20_000;
   for (let first = 0; first < ROWS; first += ROWS_A_STATEMENT) await insert(mysql, first, ROWS_A_STATEMENT);
   const worker = await startWorker(bench);
@@ -165,10 +172,11 @@ async function measureDelay(bench: Bench, { seconds }: Options): Promise<string>
   );
   let written = 0;
   const until = performance.now() + seconds * 1000;
+  const cpuBefore = cpuSeconds(worker);
   const startedAt = performance.now();
   const writers = Array.from({ length: 8 }, async () => {
     while (performance.now() < until) {
-      const due = ((performance.now() - startedAt) / 1000) * RATE;
+      const due = ((performance.now() - startedAt) / 1000) * rate;
       if (written >= due) {
         await new Promise((resolve) => setTimeout(resolve, 1));
         continue;
@@ -182,6 +190,7 @@ async function measureDelay(bench: Bench, { seconds }: Options): Promise<string>
   await Promise.all(writers);
   const took = (performance.now() - startedAt) / 1000;
   await applied(bench, await binlogEnd(mysql));
+  const cpu = (cpuSeconds(worker) - cpuBefore) / took;
   for (const listener of listeners) listener.disconnect();
   await gateway.stop();
   await worker.stop();
@@ -190,7 +199,8 @@ async function measureDelay(bench: Bench, { seconds }: Options): Promise<string>
     (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
   return (
     `${(written / took).toFixed(0)} changes/s for ${took.toFixed(0)} s, ${delaysMs.length} seen: ` +
-    `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, p99.9 ${at(0.999)} ms, max ${at(1)} ms`
+    `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, p99.9 ${at(0.999)} ms, max ${at(1)} ms; ` +
+    `the worker's CPU ${(100 * cpu).toFixed(0)} %`
   );
 }
 
@@ -255,6 +265,15 @@ async function measureTransaction(bench: Bench, { changes }: Options): Promise<s
   const peak = peakMebibytes(worker);
   await worker.stop();
   return `one transaction of ${changes} rows: applied ${seconds.toFixed(1)} s after its COMMIT; the worker's peak ${peak} MiB (before: ${before})`;
+}
+
+/** User and system time, of all its threads. */
+function cpuSeconds({ pid }: RingfillProcess): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  // proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms.
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function peakMebibytes({ pid }: RingfillProcess): number {

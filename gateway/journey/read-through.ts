@@ -12,12 +12,13 @@
  * Throws OriginUnavailable, and RequestRefused `not-cached`, `sync-lost`. A shard's trouble never leaves this file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Entry } from '../../shared/entry/entry.ts';
+import { type Entry, freshSeconds } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
+import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { includesWrite, type WritePosition } from '../../shared/stamp/write-position.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf, type Unstored } from './answer.ts';
 import { collapsed, type Errand, fillUnderLease, unstored } from './fill.ts';
@@ -44,7 +45,7 @@ export async function readThrough(ports: Ports, request: RowRequest): Promise<An
     if (candidate.shard.state === 'down') continue;
     try {
       const read = await readAfterWrite(ports, request, candidate);
-      const standing = standingIn(ports, request, candidate, read);
+      const standing = standingIn(ports, request, candidate, read.seen);
       if (standing.kind === 'vouches') return await throughShard(ports, request, candidate, read, standing.trust);
       silent.push({ candidate, read, standing });
     } catch (error) {
@@ -65,7 +66,7 @@ function standingIn(
   ports: Ports,
   { table }: RowRequest,
   { layer }: Candidate<ShardPort>,
-  { seen }: ShardRead,
+  seen: SeenStamp | undefined,
 ): Standing {
   return standingOf(seen, table, ports.trustRules?.[layer], ports.now());
 }
@@ -103,10 +104,12 @@ async function throughShard(
   trust: Trust,
 ): Promise<Answer> {
   const { table, terms } = request;
-  if (terms.after !== undefined && !includes(read, terms.after)) {
+  // A stamp says nothing of tables that are not followed.
+  if (terms.after !== undefined && (trust.kind === 'by-ttl' || !includes(read, terms.after))) {
     if (terms.onlyIfCached) throw notCached();
     // Its read must begin now, and no earlier one may be stored after it.
     const errand: Errand = { request, candidate, trust, fwd: 'request', over: 'lease' };
+    if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
     return fillUnderLease(ports, errand, () => undefined);
   }
   const { stored } = read;
@@ -127,7 +130,7 @@ async function throughShard(
   }
   if (terms.onlyIfCached) throw notCached();
   const fwd = whyForward(request, life);
-  const over = leaseOver(request, stored, entry, trust, fwd);
+  const over = leaseOver(request, stored, entry, fwd, now);
   const errand: Errand = { request, candidate, trust, fwd, over };
   try {
     if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
@@ -152,14 +155,16 @@ async function throughShard(
 
 /** Waits, no longer than the bound, until a shard that vouches has applied the client's own write. */
 async function readAfterWrite(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Promise<ShardRead> {
-  const { after } = request.terms;
+  const { table, terms, cacheKey } = request;
+  const read = await candidate.shard.read(cacheKey);
+  if (terms.after === undefined || !table.settings.follow) return read;
   const giveUpAt = ports.now() + ports.writeWaitMs;
-  for (;;) {
-    const read = await candidate.shard.read(request.cacheKey);
-    if (after === undefined || includes(read, after) || ports.now() >= giveUpAt) return read;
-    if (standingIn(ports, request, candidate, read).kind !== 'vouches') return read;
+  for (let seen = read.seen; ; seen = await candidate.shard.seenStamp()) {
+    if (seen !== undefined && includesWrite(seen.stamp, terms.after)) break;
+    if (standingIn(ports, request, candidate, seen).kind !== 'vouches' || ports.now() >= giveUpAt) return read;
     await sleep(LOOK_FOR_WRITE_MS);
   }
+  return includes(read, terms.after) ? read : candidate.shard.read(cacheKey);
 }
 
 function includes({ seen }: ShardRead, write: WritePosition): boolean {
@@ -189,14 +194,14 @@ function leaseOver(
   { terms }: RowRequest,
   stored: Buffer | null,
   entry: Entry | undefined,
-  trust: Trust,
   fwd: ForwardReason,
+  now: number,
 ): LeaseOver {
   if (terms.noCache || terms.after !== undefined) return 'lease';
   // Bytes that are no entry of ours are replaced, whatever the script would make of them.
   if (fwd === 'request' || (stored !== null && entry === undefined)) return 'entry';
-  // The script knows the entry's own TTL, and not that sync is lost.
-  return trust.kind === 'until-lost' && entry !== undefined ? 'entry' : 'nothing';
+  // The script knows the entry's own TTL only, and not that it counts for less without sync.
+  return entry !== undefined && freshSeconds(entry, now) > 0 ? 'entry' : 'nothing';
 }
 
 /** While its changes are followed, a row need not be read again to be known. */
@@ -208,8 +213,8 @@ function isSoftlyExpired(entry: Entry, table: ExposedTable, trust: Trust, { ageS
   );
 }
 
-function isWithinGrace(entry: Entry, table: ExposedTable, { freshSeconds }: Life): boolean {
-  return entry.kind === 'row' && freshSeconds > -table.settings.graceSeconds;
+function isWithinGrace(entry: Entry, table: ExposedTable, life: Life): boolean {
+  return entry.kind === 'row' && life.freshSeconds > -table.settings.graceSeconds;
 }
 
 function ages(life: Life, candidate: Candidate<ShardPort>) {

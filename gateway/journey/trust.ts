@@ -5,7 +5,7 @@
  * and our table, if it is young enough, and if it has not gone back. Else the shard is silent, and the next layer is asked.
  * A table that is not followed has its TTLs only.
  */
-import { ageSeconds, decodeEntry, type Entry, freshSeconds } from '../../shared/entry/entry.ts';
+import { ageSeconds, decodeEntry, type Entry, freshSeconds, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { floorOf, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
@@ -51,6 +51,8 @@ export function standingOf(
 ): Standing {
   if (rules === undefined || !table.settings.follow) return BY_TTL;
   const silent = (because: SilentBecause): Standing => ({ kind: 'silent', because, seen });
+  // Nor will the sync worker follow it, once it has looked.
+  if (table.unusable !== undefined) return silent('not-followed');
   if (seen === undefined) return silent('no-stamp');
   const because = shardStanding(seen, rules, now);
   if (because !== undefined) return silent(because);
@@ -107,7 +109,13 @@ export interface Life {
 }
 
 export function lifeOf(entry: Entry, table: ExposedTable, trust: Trust, now: number): Life {
-  if (trust.kind === 'by-ttl') return { freshSeconds: freshSeconds(entry, now), ageSeconds: ageSeconds(entry, now) };
+  if (trust.kind === 'by-ttl') {
+    // One that was filled while its changes were followed has a long TTL, on the strength of that.
+    const { ttlSeconds, negativeTtlSeconds } = table.settings;
+    const ttl = entry.kind === 'row' ? ttlSeconds : negativeTtlSeconds;
+    const tooLong = entry.version === VERSION_ZERO ? 0 : Math.max(0, entry.ttlSeconds - ttl);
+    return { freshSeconds: freshSeconds(entry, now) - tooLong, ageSeconds: ageSeconds(entry, now) };
+  }
   // Whoever has heard of every change up to a time knows that the row was still so at that time.
   const knownAt = Math.max(entry.readAtMs, trust.stamp.asOf);
   const age = Math.max(0, Math.floor((now - knownAt) / 1000));

@@ -2,6 +2,7 @@
  * A table that clients may read: its name, its settings, and the schema as last read from the server.
  */
 import type { Config } from '../config/schema.ts';
+import { describeProblem, type Problem } from '../errors/errors.ts';
 import type { RowId } from '../key/row-id.ts';
 import { tableKeyPrefix } from '../key/cache-key.ts';
 import { followedName } from '../stamp/followed.ts';
@@ -26,6 +27,13 @@ export interface TableSettings {
 /** Of the TTL: rows that are read often are read again before they expire, so nobody waits for them. */
 const SOFT_TTL_SHARE = 0.8;
 
+/** What the last look at a table found that a start would refuse. */
+export interface Unusable {
+  readonly reason: string;
+  /** An id may find several rows, so that none can be answered. */
+  readonly isKeyless: boolean;
+}
+
 export class ExposedTable {
   /** `db.table`. */
   readonly label: string;
@@ -35,6 +43,7 @@ export class ExposedTable {
   readonly keyPrefix: string;
   #schema: TableSchema;
   #followedName: string;
+  #unusable: Unusable | undefined;
 
   constructor(label: string, config: Config, schema: TableSchema) {
     this.label = label;
@@ -54,8 +63,20 @@ export class ExposedTable {
     return this.#followedName;
   }
 
-  /** The server's table has changed; from now on this is what is read and what entries must be shaped like. */
+  /** Nothing of it is stored and its changes are not followed, until it is found suitable again. */
+  get unusable(): Unusable | undefined {
+    return this.#unusable;
+  }
+
+  /** Its last schema stays: what the server still answers to it is read, and not stored. */
+  refuse(problems: readonly Problem[]): void {
+    const isKeyless = problems.some(({ code }) => code === 'key-unsuitable');
+    this.#unusable = { reason: problems.map(describeProblem).join('; '), isKeyless };
+  }
+
+  /** What is read from now on, and what entries must be shaped like. */
   adopt(schema: TableSchema): void {
+    this.#unusable = undefined;
     this.#schema = schema;
     this.#followedName = followedName(this.label, schema);
   }

@@ -1,7 +1,9 @@
 /**
  * All exposed tables with their live schemas: read at start-up, and again from time to time or when a read shows that
- * a table has changed. A table that cannot be read any more keeps its last schema; its reads then say why.
+ * a table has changed. A table that a start would refuse by now keeps its last schema and is marked as unusable. With
+ * each look goes one at the server: behind its address another one, of another version, may answer by then.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.ts';
 import { describeProblem, messageOf, type Problem, SetupError } from '../errors/errors.ts';
 import { collidingKeySpaces } from '../key/cache-key.ts';
@@ -14,8 +16,7 @@ import { whyUnprovable } from './provable.ts';
 import { readTableSchema } from './table-schema.ts';
 
 export class ExposedTables {
-  /** As of the start. */
-  readonly server: SqlServer;
+  #server: SqlServer;
   readonly #origin: Queryable;
   readonly #config: Config;
   readonly #log: Log;
@@ -27,7 +28,7 @@ export class ExposedTables {
     this.#origin = origin;
     this.#config = config;
     this.#log = log;
-    this.server = server;
+    this.#server = server;
     this.#tables = new Map(tables.map((table) => [table.label, table]));
   }
 
@@ -51,6 +52,11 @@ export class ExposedTables {
     const [first, ...rest] = problems;
     if (first !== undefined) throw new SetupError([first, ...rest]);
     return new ExposedTables(origin, config, log, server, tables);
+  }
+
+  /** As of the last look. */
+  get server(): SqlServer {
+    return this.#server;
   }
 
   find(db: string, table: string): ExposedTable | undefined {
@@ -85,10 +91,15 @@ export class ExposedTables {
 
   async #reload(table: ExposedTable): Promise<void> {
     try {
+      await this.#lookAtServer();
       const outcome = await readTableSchema(this.#origin, table.label, this.#config.tables[table.label] ?? {});
       if ('problems' in outcome) {
+        table.refuse(outcome.problems);
         this.#log.error({ table: table.label, problems: outcome.problems.map(describeProblem) }, 'table unusable');
-      } else if (outcome.schema.shape !== table.schema.shape || outcome.schema.selected !== table.schema.selected) {
+        return;
+      }
+      if (table.unusable !== undefined) this.#log.info({ table: table.label }, 'table usable again');
+      if (outcome.schema.shape !== table.schema.shape || outcome.schema.selected !== table.schema.selected) {
         table.adopt(outcome.schema);
         this.#log.info({ table: table.label, shape: outcome.schema.shape }, 'table changed');
       } else {
@@ -99,11 +110,22 @@ export class ExposedTables {
       this.#log.warn({ table: table.label, reason: messageOf(error) }, 'table not reloaded');
     }
   }
+
+  async #lookAtServer(): Promise<void> {
+    const server = await askServer(this.#origin);
+    if (isDeepStrictEqual(server, this.#server)) return;
+    this.#log.info({ was: this.#server, is: server }, 'origin is of another version');
+    this.#server = server;
+  }
+}
+
+async function askServer(origin: Queryable): Promise<SqlServer> {
+  const { rows } = await origin.query('SELECT VERSION()');
+  return sqlServerOf(cellText(rows[0]?.[0]));
 }
 
 async function requireSupported(origin: Queryable): Promise<SqlServer> {
-  const { rows } = await origin.query('SELECT VERSION()');
-  const server = sqlServerOf(cellText(rows[0]?.[0]));
+  const server = await askServer(origin);
   const { flavour, version } = server;
   const oldest = OLDEST_ORIGIN[flavour];
   if (isAtLeast(version, oldest)) return server;

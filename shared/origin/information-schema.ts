@@ -14,15 +14,21 @@ export interface Queryable {
   query(sql: string): Promise<TextResult>;
 }
 
-export async function readKind(
-  origin: Queryable,
-  { db, table }: TableName,
-): Promise<{ type: string; engine: string } | undefined> {
+export interface TableKind {
+  /** As the server writes it, in its binlog too; it may take a name in other letters (lower_case_table_names). */
+  readonly listedAs: TableName;
+  readonly type: string;
+  readonly engine: string;
+}
+
+export async function readKind(origin: Queryable, { db, table }: TableName): Promise<TableKind | undefined> {
   const { rows } = await origin.query(
-    `SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
+    `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
   );
-  const row = rows[0];
-  return row === undefined ? undefined : { type: cellText(row[0]), engine: cellText(row[1]) };
+  const found = rows.map(([schema, name, type, engine]): TableKind => {
+    return { listedAs: { db: cellText(schema), table: cellText(name) }, type: cellText(type), engine: cellText(engine) };
+  });
+  return found.find(({ listedAs }) => listedAs.db === db && listedAs.table === table) ?? found[0];
 }
 
 export async function readColumns(origin: Queryable, name: TableName): Promise<Column[]> {

@@ -34,7 +34,7 @@ const SINGLES_PER_PACKET = 64;
 
 type Lock = 'SKIP LOCKED' | 'NOWAIT' | 'WAIT';
 
-/** The longest that a single row's lock is waited for. MySQL's own lock timeout is a second, and takes up to two. */
+/** The longest that a batch waits for the locks of rows. MySQL's own lock timeout is a second, and takes up to two. */
 const LOCK_WAIT_MS = 500;
 
 /** @param server as it is known by then; it is asked at each read. */
@@ -48,7 +48,7 @@ export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBat
     } catch (error) {
       if (!isLocked(error)) throw error;
       // The whole table is locked, by LOCK TABLES or an ALTER: if at all, it can be read without a lock.
-      return plainRead({ query: async (sql) => (await origin.packet([sql]))[0] as TextResult })(schema, wanted);
+      return session.readUnproved(schema, ids);
     }
     const [only, ...others] = ids;
     if (only !== undefined && others.length === 0 && found.size > 0) {
@@ -56,10 +56,7 @@ export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBat
       return new Map([...found.values()].map((row) => [only.segment, row]));
     }
     const missing = ids.filter((id) => !found.has(id.segment));
-    for (let from = 0; from < missing.length; from += SINGLES_PER_PACKET) {
-      const singles = missing.slice(from, from + SINGLES_PER_PACKET);
-      for (const [segment, row] of await session.readSingly(schema, singles)) found.set(segment, row);
-    }
+    for (const [segment, row] of await session.readMissing(schema, missing)) found.set(segment, row);
     return found;
   };
 }
@@ -86,46 +83,97 @@ class ProvingSession {
     return new Map(rowsOf(schema, rows, proof).map((row) => [row.id.segment, row]));
   }
 
-  /** Each id in a statement and a transaction of its own; one that is locked makes all of them be asked one by one. */
-  async readSingly(schema: TableSchema, ids: readonly RowId[]): Promise<[string, OriginRow][]> {
+  /** Each id in a statement and a transaction of its own. */
+  async readMissing(schema: TableSchema, ids: readonly RowId[]): Promise<[string, OriginRow][]> {
+    const found: [string, OriginRow][] = [];
+    const locked: RowId[] = [];
+    for (let from = 0; from < ids.length; from += SINGLES_PER_PACKET) {
+      await this.#readSingly(schema, ids.slice(from, from + SINGLES_PER_PACKET), found, locked);
+    }
+    return locked.length === 0 ? found : [...found, ...(await this.#readLocked(schema, locked))];
+  }
+
+  /** Where one is locked, the server does not say which: the halves tell. */
+  async #readSingly(
+    schema: TableSchema,
+    ids: readonly RowId[],
+    found: [string, OriginRow][],
+    locked: RowId[],
+  ): Promise<void> {
     try {
-      return await this.#readEach(schema, ids, 'NOWAIT');
+      found.push(...(await this.#readEach(schema, ids, undefined)));
     } catch (error) {
       if (!isLocked(error)) throw error;
-      const found: [string, OriginRow][] = [];
-      for (const id of ids) found.push(await this.#readLocked(schema, id));
-      return found;
+      if (ids.length === 1) {
+        locked.push(...ids);
+        return;
+      }
+      const half = Math.ceil(ids.length / 2);
+      await this.#readSingly(schema, ids.slice(0, half), found, locked);
+      await this.#readSingly(schema, ids.slice(half), found, locked);
     }
   }
 
-  async #readLocked(schema: TableSchema, id: RowId): Promise<[string, OriginRow]> {
+  /** Without a lock, and without proof. */
+  async readUnproved(schema: TableSchema, ids: readonly RowId[]): Promise<Map<string, OriginRow>> {
+    const wanted = ids.map((id) => ({ id, base: undefined }));
+    const query = async (sql: string) => (await this.#origin.packet([sql]))[0] as TextResult;
     try {
-      // It holds no other lock while it waits.
-      return (await this.#readEach(schema, [id], 'WAIT'))[0] as [string, OriginRow];
+      return await plainRead({ query })(schema, wanted);
     } catch (error) {
       if (!isLocked(error)) throw error;
-      const [result] = await this.#origin.packet([selectRows(schema, [id])]);
-      const [row] = rowsOf(schema, result as TextResult);
-      return [id.segment, row ?? { kind: 'absent', proof: undefined }];
+      throw new OriginUnavailable('origin-timeout', `The table ${schema.from} is locked.`, { cause: error });
     }
   }
 
-  #bounded(select: string, lock: 'NOWAIT' | 'WAIT'): string {
-    if (lock === 'NOWAIT') return select;
-    return this.#server.flavour === 'mysql'
-      ? select.replace(/^SELECT /, `SELECT /*+ MAX_EXECUTION_TIME(${LOCK_WAIT_MS}) */ `)
-      : `SET STATEMENT max_statement_time = ${LOCK_WAIT_MS / 1000} FOR ${select}`;
+  /** One after another, each waited for: it holds no other lock while it waits. All of them share one bound. */
+  async #readLocked(schema: TableSchema, ids: readonly RowId[]): Promise<[string, OriginRow][]> {
+    const giveUpAt = performance.now() + LOCK_WAIT_MS;
+    const found: [string, OriginRow][] = [];
+    const given: RowId[] = [];
+    for (const id of ids) {
+      const leftMs = Math.floor(giveUpAt - performance.now());
+      try {
+        if (leftMs > 0) found.push(...(await this.#readEach(schema, [id], leftMs)));
+        else given.push(id);
+      } catch (error) {
+        if (!isLocked(error)) throw error;
+        given.push(id);
+      }
+    }
+    if (given.length === 0) return found;
+    const unproved = await this.readUnproved(schema, given);
+    return [
+      ...found,
+      ...given.map(({ segment }): [string, OriginRow] => [
+        segment,
+        unproved.get(segment) ?? { kind: 'absent', proof: undefined },
+      ]),
+    ];
   }
 
-  async #readEach(schema: TableSchema, ids: readonly RowId[], lock: 'NOWAIT' | 'WAIT'): Promise<[string, OriginRow][]> {
-    const selects = ids.map((id) => this.#bounded(selectRows(schema, [id]) + lockingClause(this.#server, lock), lock));
-    const results = await this.#origin.packet([this.#end, this.#identity, ...selects], lock === 'WAIT');
+  /** @param waitMs how long a row's lock is waited for; nothing: not at all. */
+  async #readEach(
+    schema: TableSchema,
+    ids: readonly RowId[],
+    waitMs: number | undefined,
+  ): Promise<[string, OriginRow][]> {
+    const lock = lockingClause(this.#server, waitMs === undefined ? 'NOWAIT' : 'WAIT');
+    const selects = ids.map((id) => this.#bounded(selectRows(schema, [id]) + lock, waitMs));
+    const results = await this.#origin.packet([this.#end, this.#identity, ...selects], waitMs !== undefined);
     const [end, identity, ...rows] = results as [TextResult, TextResult, ...TextResult[]];
     const proof = { exactness: 'inexact', reaches: { at: positionIn(end) }, origin: originIdentity(identity) } as const;
     return ids.map((id, index) => {
       const [row] = rowsOf(schema, rows[index] as TextResult, proof);
       return [id.segment, row ?? { kind: 'absent', proof }];
     });
+  }
+
+  #bounded(select: string, waitMs: number | undefined): string {
+    if (waitMs === undefined) return select;
+    return this.#server.flavour === 'mysql'
+      ? select.replace(/^SELECT /, `SELECT /*+ MAX_EXECUTION_TIME(${waitMs}) */ `)
+      : `SET STATEMENT max_statement_time = ${waitMs / 1000} FOR ${select}`;
   }
 }
 
@@ -148,6 +196,7 @@ const LOCKED: ReadonlySet<string> = new Set([
   // The statement's own bound, in MariaDB and in MySQL.
   'ER_STATEMENT_TIMEOUT',
   'ER_QUERY_TIMEOUT',
+  'ER_QUERY_INTERRUPTED',
 ]);
 
 function isLocked(error: unknown): boolean {

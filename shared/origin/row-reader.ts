@@ -153,17 +153,20 @@ export class RowReader {
   }
 
   async #readAgainIfChanged(table: ExposedTable, wanted: readonly Wanted[]): Promise<Map<string, OriginRow>> {
+    // It may have been mended.
+    if (table.unusable?.isKeyless === true) await this.#options.reload(table);
     try {
       return await this.#readBatch(table, wanted);
     } catch (error) {
-      if (!(error instanceof CellMismatch) && codeOf(error) !== 'ER_BAD_FIELD_ERROR') throw error;
+      if (!(error instanceof CellMismatch) && !CHANGED.has(codeOf(error) ?? '')) throw error;
       await this.#options.reload(table);
       return this.#readBatch(table, wanted);
     }
   }
 
   async #readBatch(table: ExposedTable, asked: readonly Wanted[]): Promise<Map<string, OriginRow>> {
-    const { schema } = table;
+    const { schema, unusable } = table;
+    if (unusable?.isKeyless === true) throw new OriginUnavailable('origin-refused', unusable.reason);
     // The key may be another one than when these were asked for: other columns, other types (ALTER TABLE).
     const wanted = asked.map(({ id, base }) => ({ id: parseRowId(schema.key, id.segment), base }));
     const started = performance.now();
@@ -173,6 +176,9 @@ export class RowReader {
     return found;
   }
 }
+
+/** Another table than we know, or a server of another version, which does not take what the last one took. */
+const CHANGED = new Set(['ER_BAD_FIELD_ERROR', 'ER_PARSE_ERROR', 'ER_UNKNOWN_SYSTEM_VARIABLE']);
 
 /**
  * "Illegal mix of collations": a text with characters that the key column's character set does not have, such as 日 under

@@ -63,6 +63,11 @@ export async function readTableSchema(origin: Queryable, exposed: string, config
     const mend = 'write the name as SHOW TABLES does, upper and lower case included';
     return { problems: [{ code: 'table-missing', where, message, mend }] };
   }
+  const listedAs = formatTableName(table.listedAs);
+  if (listedAs !== formatTableName(name)) {
+    const message = `the server calls it ${listedAs}, in its binlog too, where ${exposed} would never be found`;
+    return { problems: [{ code: 'table-missing', where, message, mend: `write it as ${listedAs}` }] };
+  }
   if (table.type !== 'BASE TABLE' || table.engine !== 'InnoDB') {
     const what = table.type === 'BASE TABLE' ? `a ${table.engine} table` : `a ${kindOf(table.type)}`;
     const message = `is ${what}; only InnoDB tables can be cached, for only their reads can be proved`;

@@ -89,6 +89,7 @@ export class Shard {
   readonly #stamps = new StampReader();
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
+  #nextStamp: Promise<SeenStamp | undefined> | undefined;
   #attempts = 0;
   #redis: Redis | undefined;
   #whyDown = 'not connected yet';
@@ -220,9 +221,18 @@ export class Shard {
     }
   }
 
-  /** The shard's stamp alone; nothing where it has none. */
-  async seenStamp(): Promise<SeenStamp | undefined> {
-    return (await this.#fetch([])).seen;
+  /** The shard's stamp alone; nothing where it has none. Asked once for all who ask in one tick. */
+  seenStamp(): Promise<SeenStamp | undefined> {
+    if (this.#redis === undefined) return Promise.reject(this.#unavailable());
+    if (this.#nextStamp === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      setImmediate(resolve);
+      this.#nextStamp = promise.then(async () => {
+        this.#nextStamp = undefined;
+        return (await this.#fetch([])).seen;
+      });
+    }
+    return this.#nextStamp;
   }
 
   /** Gives a lease back unfilled. `drop`: the origin was read, and the entry is not what it says any more. */

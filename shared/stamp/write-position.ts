@@ -27,8 +27,19 @@ export function parseWritePosition(text: string): WritePosition | undefined {
   if (log !== null) return { kind: 'log', at: { file: log[1] as string, position: Number(log[2]) } };
   const gtids = text.split(',').map((gtid) => gtid.trim());
   if (gtids.length > GTIDS_MAX) return undefined;
-  if (gtids.every((gtid) => MYSQL_GTID.test(gtid))) return { kind: 'mysql-gtids', gtids };
-  if (gtids.every((gtid) => MARIADB_GTID.test(gtid))) return { kind: 'mariadb-gtids', gtids };
+  try {
+    // Their numbers have bounds, which the parser knows.
+    if (gtids.every((gtid) => MYSQL_GTID.test(gtid))) {
+      for (const gtid of gtids) new GtidSet().contains(gtid);
+      return { kind: 'mysql-gtids', gtids };
+    }
+    if (gtids.every((gtid) => MARIADB_GTID.test(gtid))) {
+      for (const gtid of gtids) new MariadbGtidPosition().covers(gtid);
+      return { kind: 'mariadb-gtids', gtids };
+    }
+  } catch {
+    return undefined;
+  }
   return undefined;
 }
 

@@ -126,6 +126,58 @@ describe('a shard that vouches', () => {
     }
   });
 
+  test('many locked rows are answered together after one bounded wait, and those that are free are stored', async () => {
+    const { stamps, gateway } = await newWorld();
+    await stamps.beatAll();
+    const writer = await admin.getConnection();
+    const beating = setInterval(() => void stamps.beatAll(), 300);
+    try {
+      await writer.query('BEGIN');
+      await writer.query("UPDATE test.users SET city = 'not yet' WHERE uid BETWEEN 100 AND 150");
+      const ids = Array.from({ length: 100 }, (_, index) => 81 + index);
+      const started = performance.now();
+      const answer = await gateway.get(`/test/users?ids=${ids.join(',')}`);
+      const tookMs = performance.now() - started;
+      const { rows } = (await answer.json()) as { rows: { uid: number; city: string }[] };
+      assert.deepEqual(
+        rows.map(({ uid }) => uid),
+        ids,
+      );
+      assert.ok(rows.every(({ city }) => city !== 'not yet'));
+      // A range locks the row behind it too.
+      assert.match(cacheStatusOf(answer).text, /stored=4[89] unstored=5[12]|unstored=5[12] stored=4[89]/);
+      assert.ok(tookMs < 3_000, `${tookMs} ms`);
+    } finally {
+      clearInterval(beating);
+      await writer.query('ROLLBACK');
+      writer.release();
+    }
+  });
+
+  test('a table that is locked as a whole is 503 origin-timeout; others go on', async () => {
+    const gateway = await startGateway(stack, {
+      tables: { 'test.users': {}, 'shop.orders': {} },
+      sync: {},
+      origin: { connections: 2 },
+    });
+    const stamps = await Stamps.over(stack, gateway.keyPrefix, [FOLLOWED, 'shop.orders(id)']);
+    await stamps.beatAll();
+    const alter = await admin.getConnection();
+    try {
+      await alter.query('LOCK TABLES test.users WRITE');
+      const locked = gateway.get('/test/users?ids=1,2,3,4,5,6,7,8');
+      const other = await gateway.get('/shop/orders/1');
+      assert.equal(other.status, 200);
+      const refused = await locked;
+      assert.equal(refused.status, 503);
+      assert.match(await refused.text(), /"code":"origin-timeout"/);
+    } finally {
+      await alter.query('UNLOCK TABLES');
+      alter.release();
+    }
+    assert.equal((await gateway.get('/test/users/1')).status, 200, 'and nothing is left of it');
+  });
+
   test('while a backup holds FLUSH TABLES WITH READ LOCK, rows are read and stored as ever', async () => {
     const { stamps, read } = await newWorld();
     const backup = await admin.getConnection();
@@ -203,6 +255,17 @@ describe('sync lost everywhere', () => {
     assert.match((await read(8)).story, /fwd=miss; stored/);
   });
 
+  test('sync is taken out of the configuration: what was kept for a day counts for its plain TTL', async () => {
+    const { stamps, read, gateway, entries } = await newWorld();
+    await stamps.beatAll();
+    await read(8);
+    const plain = await startGateway(stack, { tables: { 'test.users': {} }, keyPrefix: gateway.keyPrefix });
+    const response = await plain.get('/test/users/8');
+    assert.match(cacheStatusOf(response).text, /; hit; ttl=(?:300|2\d\d|[1-9]\d);/);
+    await entries.age('test_users_8', 400);
+    assert.match(cacheStatusOf(await plain.get('/test/users/8')).text, /fwd=stale; stored/);
+  });
+
   test('origin: each answer is the origin’s, and nothing is stored', async () => {
     const world = await newWorld('origin');
     await lose(world);
@@ -239,11 +302,42 @@ describe('Ringfill-After: an answer that includes the client’s own write', () 
     assert.match((await read(8, { 'ringfill-after': 'mysql-bin.000007:501' })).story, /fwd=request/);
   });
 
-  test('what is no place in the binlog is refused', async () => {
+  test('what is no place in the binlog is refused, numbers out of range included', async () => {
     const { read } = await newWorld();
-    const refused = await read(8, { 'ringfill-after': 'yesterday' });
-    assert.equal(refused.status, 400);
-    assert.match(refused.body, /"code":"bad-write-position"/);
+    const uuid = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
+    for (const text of [
+      'yesterday',
+      `${uuid}:0`,
+      `${uuid}:9999999999999999999`,
+      '9999999999-1-5',
+      '0-1-99999999999999999999',
+    ]) {
+      const refused = await read(8, { 'ringfill-after': text });
+      assert.equal(refused.status, 400, text);
+      assert.match(refused.body, /"code":"bad-write-position"/);
+    }
+  });
+
+  test('a table that is not followed is read from the origin, whatever the shard’s stamp says', async () => {
+    const gateway = await startGateway(stack, { tables: { 'test.users': { follow: false } }, sync: {} });
+    const stamps = await Stamps.over(stack, gateway.keyPrefix, []);
+    await stamps.beatAll({ gtid: '0-1-100' });
+    await gateway.get('/test/users/8');
+    const answer = await gateway.get('/test/users/8', { headers: { 'ringfill-after': '0-1-99' } });
+    assert.match(cacheStatusOf(answer).text, /fwd=request; stored/);
+  });
+
+  test('no-store keeps nothing of the answer', async () => {
+    const { stamps, read, entries } = await newWorld();
+    await stamps.beatAll({ gtid: '0-1-100' });
+    assert.match(
+      (await read(8, { 'ringfill-after': '0-1-101', 'cache-control': 'no-store' })).story,
+      /unstored=no-store/,
+    );
+    assert.deepEqual(
+      await entries.keys(),
+      [...new Set(stack.redis)].map(() => 'ringfill:stamp'),
+    );
   });
 });
 
