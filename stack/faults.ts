@@ -65,8 +65,13 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
     if (pair.far === undefined) {
       const far = connect({ ...to, allowHalfOpen: true });
       pair.far = far;
-      far.on('error', () => pair.near.resetAndDestroy());
-      far.on('close', () => pair.near.destroy());
+      // Over a dead line nobody hears that the server has hung up, either.
+      far.on('error', () => isCut || pair.near.resetAndDestroy());
+      far.on('close', () => isCut || pair.near.destroy());
+    }
+    if (pair.far.destroyed) {
+      pair.near.resetAndDestroy();
+      return;
     }
     pair.near.pipe(pair.far).pipe(pair.near);
   }

@@ -110,6 +110,7 @@ export class SyncWorker {
     await Promise.all(this.#shards().map((shard) => shard.start()));
     signal.throwIfAborted();
     const tables = await awaitTables(this.#pool, this.#config, this.#log, signal);
+    signal.throwIfAborted();
     this.#tables = tables;
     tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
     await this.#startApply(tables);
@@ -161,6 +162,9 @@ export class SyncWorker {
     await this.#capture?.stop();
     await this.#apply?.stop();
     await starting;
+    // What that last step has made came after it was looked for.
+    await this.#capture?.stop();
+    await this.#apply?.stop();
     this.#tables?.stop();
     await this.#operations.close();
     for (const shard of this.#shards()) shard.stop();

@@ -66,23 +66,31 @@ export class SyncWorkerTelemetry {
     this.#ofShard('ringfill_apply_connected', '1 while a channel is open to the shard’s queue.', (status) =>
       Number(status.connected),
     );
-    this.#ofShard(
-      'ringfill_applied_messages',
+    this.#countOfShard(
+      'ringfill_applied_messages_total',
       'Messages applied since this process started.',
       (status) => status.messages,
     );
-    this.#ofShard(
-      'ringfill_applied_bytes',
+    this.#countOfShard(
+      'ringfill_applied_bytes_total',
       'Bytes of the messages applied since this process started.',
       (status) => status.bytes,
     );
-    this.#ofShard(
-      'ringfill_apply_gaps',
+    this.#countOfShard(
+      'ringfill_apply_gaps_total',
       'How often changes were lost, and what the shard held was dropped.',
       (status) => status.gaps,
     );
-    this.#ofShard('ringfill_apply_fenced', 'Messages of a plan that was replaced.', (status) => status.fenced);
-    this.#ofShard('ringfill_dead_letters', 'Messages that could never be applied.', (status) => status.deadLetters);
+    this.#countOfShard(
+      'ringfill_apply_fenced_total',
+      'Messages of a plan that was replaced.',
+      (status) => status.fenced,
+    );
+    this.#countOfShard(
+      'ringfill_dead_letters_total',
+      'Messages that could never be applied.',
+      (status) => status.deadLetters,
+    );
 
     this.#shards = shards;
   }
@@ -138,6 +146,21 @@ export class SyncWorkerTelemetry {
           const value = read(status);
           if (value !== undefined) this.set({ ring: status.ring, shard: status.shard }, value);
         }
+      },
+    });
+  }
+
+  /** What the status has counted since this process started. */
+  #countOfShard(name: string, help: string, read: (status: ShardApplyStatus) => number): void {
+    const statuses = () => this.#shards();
+    void new Counter({
+      name,
+      help,
+      labelNames: ['ring', 'shard'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const status of statuses()) this.inc({ ring: status.ring, shard: status.shard }, read(status));
       },
     });
   }

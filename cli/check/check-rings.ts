@@ -46,27 +46,42 @@ export function checkRings(config: Config, identities: readonly ShardIdentity[])
       why: 'While a shard is away, all that it owns is read from MySQL. A second ring takes it over.',
     });
   }
-  findings.push(...sharedServers(identities));
+  findings.push(...sharedServers(identities, config.sync !== undefined));
   return findings;
 }
 
-function sharedServers(identities: readonly ShardIdentity[]): Finding[] {
+function sharedServers(identities: readonly ShardIdentity[], isSynced: boolean): Finding[] {
   const byProcess = Map.groupBy(
     identities.filter(({ runId }) => runId !== undefined),
     ({ runId }) => runId,
   );
   return [...byProcess.values()].flatMap((shards): Finding[] => {
     if (shards.length < 2) return [];
-    const databases = new Set(shards.map(({ db }) => db)).size;
+    const databases = Map.groupBy(shards, ({ db }) => db);
+    const sharing = [...databases.values()].filter((others) => others.length > 1);
+    if (isSynced && sharing.length > 0) {
+      return sharing.map((others) => ({
+        group: GROUP,
+        requirement: 'one database a shard',
+        verdict: 'unmet',
+        found: `${namesOf(others)} are the same Redis and the same database`,
+        why: 'With sync a shard has one stamp. Each would take the other’s for its own, and hold for fresh what no change has reached.',
+        mend: ['# give each shard a Redis of its own'],
+      }));
+    }
     return [
       {
         group: GROUP,
         requirement: 'one server a shard',
         verdict: 'warning',
-        found: `${shards.map(({ name }) => name).join(' and ')} are the same Redis${databases === 1 ? '' : ', in several databases'}`,
+        found: `${namesOf(shards)} are the same Redis${databases.size === 1 ? '' : ', in several databases'}`,
         why: 'They fail together, so neither can stand in for the other, and they share one memory.',
         mend: ['# give each shard a Redis of its own'],
       },
     ];
   });
+}
+
+function namesOf(shards: readonly ShardIdentity[]): string {
+  return shards.map(({ name }) => name).join(' and ');
 }

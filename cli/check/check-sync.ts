@@ -4,7 +4,7 @@
  */
 import { codeOf, messageOf } from '../../shared/errors/errors.ts';
 import type { OriginPool } from '../../shared/origin/origin-pool.ts';
-import { quoteAccount, quoteName, quoteTable, quoteText } from '../../shared/origin/table-name.ts';
+import { formatTableName, quoteAccount, quoteName, quoteTable, quoteText } from '../../shared/origin/table-name.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
 import { cellText } from '../../shared/origin/cells.ts';
 import { type CheckedOrigin, globalPrivileges } from './check-origin.ts';
@@ -82,6 +82,7 @@ export async function checkSync(
     ...(await checkGrants(pool, origin)),
     ...(await checkFilters(pool, origin.server, schemas)),
     ...(await checkCascades(pool, origin.server, schemas)),
+    ...uuidColumns(origin.server, schemas),
   ];
   return findings.map((finding) => ({ ...finding, neededFor: 'sync' }));
 }
@@ -226,6 +227,38 @@ async function checkCascades(
     });
   }
   return findings;
+}
+
+/** Since when MariaDB's UUIDs lie in the order in which they are written. */
+const UUID_AS_WRITTEN: readonly { readonly series: string; readonly since: string }[] = [
+  { series: '10.10', since: '10.10.6' },
+  { series: '10.11', since: '10.11.5' },
+];
+
+/** Earlier ones reorder a UUID's bytes to store it, and so they stand in the binlog. */
+export function uuidColumns(server: SqlServer, schemas: ReadonlyMap<string, TableSchema>): Finding[] {
+  if (server.flavour !== 'mariadb' || !isAtLeast(server.version, '10.7')) return [];
+  const own = UUID_AS_WRITTEN.find(
+    ({ series }) => server.version === series || server.version.startsWith(`${series}.`),
+  );
+  if (isAtLeast(server.version, own?.since ?? '10.10.6')) return [];
+  return [...schemas].flatMap(([label, { name, columns }]): Finding[] => {
+    const uuids = columns.filter(({ dataType }) => dataType === 'uuid').map((column) => column.name);
+    if (uuids.length === 0) return [];
+    return [
+      {
+        group: GROUP,
+        requirement: `UUIDs in ${label}`,
+        verdict: 'warning',
+        found: `${uuids.join(', ')}, in MariaDB ${server.version}`,
+        why: 'Before 10.10.6 and 10.11.5 the binlog has a UUID’s bytes in another order, which ringfill was not tried with.',
+        mend: [
+          '# upgrade to MariaDB 10.11.5 or later, or leave them out',
+          `# under tables: ${formatTableName(name)}: columns: { deny: [${uuids.join(', ')}] }`,
+        ],
+      },
+    ];
+  });
 }
 
 interface Cascade {

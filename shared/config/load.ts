@@ -153,6 +153,11 @@ function contradictions(config: Config): Fault[] {
     }
   }
   faults.push(...sharedServers(config));
+  if (config.sync !== undefined && 2 * config.sync.heartbeatMs > config.sync.stalenessBoundMs) {
+    const { heartbeatMs, stalenessBoundMs } = config.sync;
+    const message = `heartbeatMs (${heartbeatMs}) is more than half of stalenessBoundMs (${stalenessBoundMs}): between two heartbeats no shard would be believed`;
+    faults.push({ code: 'config-invalid', path: ['sync', 'heartbeatMs'], message });
+  }
   const places: [path: string[], settings: Config['tables'][string]][] = [
     [['defaults'], config.defaults],
     ...Object.entries(config.tables).map(([label, table]): [string[], typeof table] => [['tables', label], table]),

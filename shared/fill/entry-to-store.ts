@@ -7,6 +7,8 @@ import type { LeaseBase, OriginRow, Proof } from '../origin/row-select.ts';
 import { epochOf, versionOf } from '../version/version.ts';
 
 export type Unstorable =
+  /** The table has become one that a start would refuse. */
+  | 'unsuitable'
   /** Past `rowBytesMax`. */
   | 'too-large'
   /** The spelling asked for is not the row's own: an entry under it would never hear of a change. */
@@ -25,6 +27,7 @@ export function whyUnstorable(
   id: RowId,
   base: LeaseBase | undefined,
 ): Unstorable | undefined {
+  if (table.unusable !== undefined) return 'unsuitable';
   if (base !== undefined) {
     if (row.proof === undefined) return 'unproved';
     if (row.proof.origin !== base.origin) return 'other-origin';

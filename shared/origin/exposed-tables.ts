@@ -94,8 +94,11 @@ export class ExposedTables {
       await this.#lookAtServer();
       const outcome = await readTableSchema(this.#origin, table.label, this.#config.tables[table.label] ?? {});
       if ('problems' in outcome) {
+        const before = table.unusable?.reason;
         table.refuse(outcome.problems);
-        this.#log.error({ table: table.label, problems: outcome.problems.map(describeProblem) }, 'table unusable');
+        const isNews = table.unusable?.reason !== before;
+        const problems = outcome.problems.map(describeProblem);
+        this.#log[isNews ? 'error' : 'debug']({ table: table.label, problems }, 'table unusable');
         return;
       }
       if (table.unusable !== undefined) this.#log.info({ table: table.label }, 'table usable again');

@@ -26,7 +26,11 @@ export async function readKind(origin: Queryable, { db, table }: TableName): Pro
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(db)} AND TABLE_NAME = ${quoteText(table)}`,
   );
   const found = rows.map(([schema, name, type, engine]): TableKind => {
-    return { listedAs: { db: cellText(schema), table: cellText(name) }, type: cellText(type), engine: cellText(engine) };
+    return {
+      listedAs: { db: cellText(schema), table: cellText(name) },
+      type: cellText(type),
+      engine: cellText(engine),
+    };
   });
   return found.find(({ listedAs }) => listedAs.db === db && listedAs.table === table) ?? found[0];
 }

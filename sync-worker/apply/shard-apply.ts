@@ -14,6 +14,9 @@
  * A consumer is retired by closing its channel: the broker then puts what was not acked back in order. After nack-requeue,
  * or a cancel with messages unacked, a quorum queue was seen to hand out later ones first.
  *
+ * Redelivery may begin before the gap, with messages that were applied already: behind Sentinels acks are held back. So a
+ * gap is remembered until a message takes the stamp past it.
+ *
  * Several scripts are under way at once, on one connection, where Redis runs them in the order sent. If one fails, those
  * after it find a gap and change nothing; the channel is closed, and all of them come again.
  */
@@ -54,6 +57,14 @@ interface Sent {
   readonly outcome: Promise<SentOutcome>;
 }
 
+/** Changes that did not come, seen on a channel that was closed for it. */
+interface SeenGap {
+  /** The stamp's `to` then. */
+  readonly after: string;
+  /** The `from` of the message that showed it. */
+  readonly before: string;
+}
+
 type SentOutcome =
   | ApplyOutcome
   | { readonly kind: 'unavailable'; readonly why: string }
@@ -66,11 +77,16 @@ type Ended =
   | { readonly kind: 'unavailable'; readonly why: string }
   | { readonly kind: 'interrupted'; readonly why: string };
 
-/** How many messages the broker sends ahead; what they weigh is bounded by what capture puts into one. */
+/** How many messages the broker sends ahead; what they weigh is bounded by what capture puts into one, mostly 500 kB. */
 const PREFETCH = 32;
-/** Behind Sentinels: so long, and so many messages beside those, are kept from being acked; see acks.ts. */
+/**
+ * Behind Sentinels: so long, and so many messages beside those, are kept from being acked; see acks.ts. The broker may
+ * send all of them ahead, and knows no bound in bytes that a quorum queue keeps: together they are 64 MB.
+ */
 const SENTINEL_HOLD_MS = 3_000;
-const SENTINEL_HELD_MAX = 256;
+const SENTINEL_HELD_MAX = 96;
+/** Before the channel is opened again, so that a gap is no reason to open hundreds. */
+const PAUSE_AFTER_GAP_MS = 100;
 /**
  * How much is under way at once, one message at least. More is faster, and Redis runs all of it that has arrived before
  * it reads from a gateway again: some 10 ms at a thousand changes.
@@ -91,7 +107,7 @@ export class ShardApply {
   readonly #backoff = new Backoff(100, 5_000);
   readonly #wake = new WakeUp();
   #isStopping = false;
-  #isAfterGap = false;
+  #seenGap: SeenGap | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: ShardApplyOptions) {
@@ -141,7 +157,7 @@ export class ShardApply {
         case 'stopped':
           return;
         case 'gap':
-          this.#isAfterGap = true;
+          await this.#pause(PAUSE_AFTER_GAP_MS);
           break;
         case 'unavailable':
         case 'interrupted':
@@ -198,11 +214,11 @@ export class ShardApply {
     });
     await answered(consuming, `no word about ${queue}`);
     this.#status.connected = true;
-    // The first goes alone: it may have to bring the script, and after a gap it decides whether the gap is real.
+    // The first goes alone: it may have to bring the script. After a gap all do, until it is known whether it is real.
     let isFirst = true;
     for (;;) {
       if (interrupted !== undefined) return { kind: 'interrupted', why: interrupted };
-      while (!this.#isStopping && arrived.length > 0 && hasRoom(sent, isFirst)) {
+      while (!this.#isStopping && arrived.length > 0 && hasRoom(sent, isFirst || this.#seenGap !== undefined)) {
         sent.push(this.#send(arrived.shift() as ConsumeMessage, false));
       }
       const next = sent.shift();
@@ -249,11 +265,12 @@ export class ShardApply {
       case 'gap': {
         const { from } = (sent.batch as DecodedBatch).head;
         const gap = { after: describeVersion(outcome.to), before: describeVersion(from) };
-        if (!this.#isAfterGap) {
+        // What comes later on a later channel shows that nothing came between: the broker delivers in order.
+        if (this.#seenGap === undefined || from < this.#seenGap.before) {
+          this.#seenGap = { after: outcome.to, before: from };
           this.#log.info(gap, 'changes are missing; looking whether they are delivered after all');
           return { kind: 'gap' };
         }
-        this.#isAfterGap = false;
         this.#status.gaps += 1;
         this.#log.warn(gap, 'changes were lost; all that the shard held counts as absent');
         return await this.#settle(acks, this.#send(sent.message, true), isInterrupted);
@@ -267,13 +284,13 @@ export class ShardApply {
         if (isInterrupted()) return undefined;
         break;
     }
-    this.#isAfterGap = false;
     acks.done(sent.message);
     return undefined;
   }
 
   #applied({ message, batch }: Sent, { to, readBack }: Extract<ApplyOutcome, { kind: 'applied' }>): void {
     const { head, changes } = batch as DecodedBatch;
+    if (this.#seenGap !== undefined && to > this.#seenGap.after) this.#seenGap = undefined;
     this.#status.applied(to, head, changes.length, message.content.length);
     this.#status.lastError = undefined;
     this.#backoff.reset();
@@ -293,8 +310,8 @@ export class ShardApply {
   }
 }
 
-function hasRoom(sent: readonly Sent[], isFirst: boolean): boolean {
+function hasRoom(sent: readonly Sent[], oneByOne: boolean): boolean {
   if (sent.length === 0) return true;
-  if (isFirst || sent.length >= UNDER_WAY_MESSAGES_MAX) return false;
+  if (oneByOne || sent.length >= UNDER_WAY_MESSAGES_MAX) return false;
   return sent.reduce((sum, { batch }) => sum + (batch?.changes.length ?? 0), 0) < UNDER_WAY_CHANGES_MAX;
 }

@@ -15,7 +15,7 @@
  *   transaction's own changes too, so their order does not matter.
  * - What is prepared is read again after a restart: `restart` stays before the oldest of them. One that was prepared
  *   before we began to read is unknown; its XA COMMIT raises every floor.
- * - A transaction that cannot be kept, because the disk is full, becomes floors of the tables that it changes. Stopping
+ * - A transaction that cannot be kept, because the disk is full, or as it has 10 GB of rows, becomes floors of the tables that it changes. Stopping
  *   would only meet it again.
  * - One whose end never comes was not committed: a server that crashed left it so. Its floors are raised all the same,
  *   and those of its tables too where the binlog just goes on, which no server was seen to do.
@@ -24,9 +24,9 @@
  */
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import { comparePositions, type LogPosition } from '../../shared/version/version.ts';
-import type { BinlogEvent, EventRow, EventTable } from './binlog-event.ts';
-import { RowChanges, type ViewOf } from './row-changes.ts';
+import { comparePositions, type LogPosition, ORDINAL_LAST } from '../../shared/version/version.ts';
+import type { BinlogEvent } from './binlog-event.ts';
+import { ORDINALS_OF_A_ROW, RowChanges, type ViewOf } from './row-changes.ts';
 import { ChangeBuffer, SpillFailed, type SpillMark, START, type SpillOptions } from './spill.ts';
 import { canonicalXid, readStatement, type Statement } from './statements.ts';
 import type { Transaction } from './transaction.ts';
@@ -118,7 +118,7 @@ export class Assembler {
         this.#begin(event);
         return undefined;
       case 'rows':
-        await this.#takeRows(event.table, event.rows);
+        await this.#takeRows(event);
         return undefined;
       case 'commit':
         return this.#finish(event.end);
@@ -158,12 +158,15 @@ export class Assembler {
     return this.#open ?? this.#begin({});
   }
 
-  async #takeRows(eventTable: EventTable, rows: readonly EventRow[]): Promise<void> {
+  async #takeRows({ table: eventTable, rows, firstOrdinal }: Event<'rows'>): Promise<void> {
     const { content } = this.#opened();
     const table = this.#tables.find(eventTable.db, eventTable.table);
     if (table === undefined) return;
     content.touched.add(table.followedName);
-    const changes = content.isLost ? undefined : this.#rowChanges.of(table, eventTable, rows);
+    if (!content.isLost && firstOrdinal + ORDINALS_OF_A_ROW * rows.length > ORDINAL_LAST) {
+      await this.#lose(content, new Error('a version cannot number its rows: they take 10 GB'));
+    }
+    const changes = content.isLost ? undefined : this.#rowChanges.of(table, eventTable, rows, firstOrdinal);
     if (changes === undefined) {
       content.floors.add(table.followedName);
       return;
@@ -178,12 +181,16 @@ export class Assembler {
       await changes.spill();
     } catch (error) {
       if (!(error instanceof SpillFailed)) throw error;
-      const tables = [...content.touched];
-      this.#log.error({ err: error, tables, changes: changes.count }, 'transaction not kept, its tables refill');
-      for (const table of tables) content.floors.add(table);
-      content.isLost = true;
-      await this.#drop(content);
+      await this.#lose(content, error);
     }
+  }
+
+  async #lose(content: Content, error: Error): Promise<void> {
+    const tables = [...content.touched];
+    this.#log.error({ err: error, tables, changes: content.changes?.count }, 'transaction not kept, its tables refill');
+    for (const table of tables) content.floors.add(table);
+    content.isLost = true;
+    await this.#drop(content);
   }
 
   #takeUnreadable({ table, why, end }: Event<'unreadable'>): Transaction | undefined {

@@ -10,11 +10,11 @@
  *     shard r3   from ------------------------------------------------------ … to     nothing for it until the next beat
  */
 import type { BatchHead, ChangeBatch } from '../../shared/change/change-batch.ts';
-import type { Change, VersionedChange } from '../../shared/change/change.ts';
+import type { VersionedChange } from '../../shared/change/change.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { laterOf, versionOf } from '../../shared/version/version.ts';
 import type { Hole } from './continuity.ts';
-import type { Transaction } from './transaction.ts';
+import type { PlacedChange, Transaction } from './transaction.ts';
 
 /** What every message of a moment says beside its span. */
 export interface Saying {
@@ -106,15 +106,14 @@ export class Batcher<Shard> {
     // All but the ordinal is the same for the whole transaction, and there may be millions of them.
     const place = versionOf(epoch, transaction.end, 0).slice(0, -ORDINAL_WIDTH);
     const moment = momentOf(transaction);
-    let ordinal = 0;
     const changes = transaction.changes();
     if (Symbol.asyncIterator in changes) {
       for await (const change of changes) {
-        if (this.#push(change, place + ordinalText(ordinal++), moment, atCut)) await room();
+        if (this.#push(change, place, moment, atCut)) await room();
       }
     } else {
       for (const change of changes) {
-        if (this.#push(change, place + ordinalText(ordinal++), moment, atCut)) await room();
+        if (this.#push(change, place, moment, atCut)) await room();
       }
     }
   }
@@ -144,8 +143,9 @@ export class Batcher<Shard> {
   }
 
   /** @returns whether a batch went on the way. */
-  #push(change: Change, version: string, moment: BatchHead['oldest'], atCut: () => Saying): boolean {
-    const { op, table, key, shape, body } = change;
+  #push(change: PlacedChange, place: string, moment: BatchHead['oldest'], atCut: () => Saying): boolean {
+    const { op, table, key, shape, body, ordinal } = change;
+    const version = place + ordinalText(ordinal);
     const versioned: VersionedChange = { op, table, key, shape, body, version };
     // A character is at most three bytes in UTF-8; nearly all keys are ASCII.
     const bytes = FRAME_BYTES + key.length + body.length;

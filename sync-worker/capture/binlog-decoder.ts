@@ -18,7 +18,7 @@ import { ByteReader, Undecodable } from './event-bytes.ts';
 import { EVENT, ROWS_EVENTS, WITHOUT_EFFECT } from './event-types.ts';
 import { LogPlace } from './log-place.ts';
 import { readQuery } from './query.ts';
-import { readRows } from './rows.ts';
+import { readRows, rowsBytes } from './rows.ts';
 import { type MappedTable, readTableMap, readTableMapHead } from './table-map.ts';
 
 export interface DecoderOptions {
@@ -60,6 +60,8 @@ export class BinlogDecoder {
   /** MySQL introduces transactions and single statements alike: kept until the next event tells which it is. */
   #introduced: Begin | undefined;
   #skipTo: LogPosition | undefined;
+  /** Of this transaction, up to here. */
+  #rowsBytes = 0;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
@@ -138,6 +140,7 @@ export class BinlogDecoder {
     const { type, flags } = header;
     const introduction = this.#options.dialect.introduction(header, body);
     if (introduction !== undefined) {
+      this.#rowsBytes = 0;
       return [{ kind: 'begin', ...introduction, standalone: introduction.standalone ?? false }];
     }
     if (ROWS_EVENTS.has(type)) return this.#tellRows(type, body);
@@ -219,10 +222,12 @@ export class BinlogDecoder {
 
   #tellRows(type: number, body: ByteReader): Told[] {
     const tableId = body.uint(6);
+    const firstOrdinal = this.#rowsBytes;
+    this.#rowsBytes += rowsBytes(type, body.buffer.subarray(body.offset));
     const state = this.#tables.get(tableId)?.state;
     if (state?.kind !== 'followed') return this.#tellUnread(tableId, state?.kind === 'unreadable' ? state.why : '');
     try {
-      return [{ kind: 'rows', table: state.table, rows: readRows(type, body, state.decoders) }];
+      return [{ kind: 'rows', table: state.table, rows: readRows(type, body, state.decoders), firstOrdinal }];
     } catch (error) {
       return this.#tellUnread(tableId, messageOf(error));
     }

@@ -35,7 +35,17 @@ export type BinlogEvent = Located &
         /** When it was committed on the server it comes from, in µs since 1970; nothing where the server does not say. */
         readonly committedAtMicros: number | undefined;
       }
-    | { readonly kind: 'rows'; readonly table: EventTable; readonly rows: readonly EventRow[] }
+    | {
+        readonly kind: 'rows';
+        readonly table: EventTable;
+        readonly rows: readonly EventRow[];
+        /**
+         * How many bytes of rows, of whatever tables, the transaction had before it. A row of a followed table takes at
+         * least two, so row n may be numbered with this plus 2n and the next: a number that stays the same, whoever reads
+         * the transaction again, and whatever is followed then.
+         */
+        readonly firstOrdinal: number;
+      }
     /** Rows of a followed table that cannot be read: which table, where that is known, and why. */
     | { readonly kind: 'unreadable'; readonly table: { db: string; table: string } | undefined; readonly why: string }
     /** A statement: BEGIN, COMMIT, ROLLBACK, SAVEPOINT, XA …, DDL, or DML in statement format. */

@@ -77,6 +77,8 @@ export interface CaptureRunOptions {
   readonly heartbeatMs: number;
   readonly now: () => number;
   readonly save: (checkpoint: Checkpoint) => void;
+  /** Settles when what was saved is on disk, or has failed. */
+  readonly saved: () => Promise<void>;
   readonly onStation: (station: Station) => void;
   readonly log: Log;
 }
@@ -143,6 +145,8 @@ export class CaptureRun {
   #owesBeat = false;
   #hasPublished = false;
   #hasRead = false;
+  /** The server has crashed, and no checkpoint is of the new epoch yet. */
+  #owesCheckpoint = false;
   /** Calls it off. */
   #flushing: (() => void) | undefined;
   #flushedAt = -Infinity;
@@ -293,7 +297,7 @@ export class CaptureRun {
   async #take(event: BinlogEvent): Promise<void> {
     const isFirst = this.#assembler === undefined;
     this.#assembler ??= this.#options.newAssembler(event.end);
-    if (event.kind === 'rotate') this.#rotate(event.end, event.after);
+    if (event.kind === 'rotate') await this.#rotate(event.end, event.after);
     else if (event.kind === 'format') this.#meetFile(event.end.file, event.createdAt);
     else this.#hasRead = true;
     const transaction = await this.#assembler.take(event);
@@ -302,9 +306,19 @@ export class CaptureRun {
     // The plan, a hole, and where a run that begins anew begins. Not before the server has sent something: one that
     // refuses to would have the shards dropped with every attempt.
     if (isFirst) this.#flush('all');
+    // Not before its file is known, or there is none.
+    if (this.#owesCheckpoint && event.kind === 'format') {
+      this.#owesCheckpoint = false;
+      await this.#writeDown();
+    }
   }
 
-  #rotate({ file, position }: LogPosition, after: 'start' | 'clean' | 'crash'): void {
+  async #writeDown(): Promise<void> {
+    await this.drain();
+    await this.#options.saved();
+  }
+
+  async #rotate({ file, position }: LogPosition, after: 'start' | 'clean' | 'crash'): Promise<void> {
     const { highest, now, log } = this.#options;
     const passed = this.#passed;
     if (after === 'start' || passed === undefined) return;
@@ -312,7 +326,9 @@ export class CaptureRun {
     if (isRepeat) return;
     if (fileNumber(file) <= fileNumber(passed.file)) throw new Error(`the binlog went from ${passed.file} to ${file}`);
     if (after === 'clean') return;
-    this.#flush('all');
+    // Killed while a shard knows the new epoch and the checkpoint does not, capture would find the shards ahead of it, and
+    // bridge from there: what was written since would count as lost. So both are written at once, on either side.
+    await this.#writeDown();
     const { epoch, hole } = bridgeCrash({ passed, epoch: this.#epoch, highest, nowMs: now() });
     log.warn(
       { decision: 'bridge', reason: 'crash', epoch, after: describe(passed), file },
@@ -320,6 +336,7 @@ export class CaptureRun {
     );
     this.#epoch = epoch;
     this.#skipTo = undefined;
+    this.#owesCheckpoint = true;
     this.#batcher.tellHole(hole);
     this.#flushSoon('all');
   }

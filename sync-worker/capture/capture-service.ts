@@ -12,6 +12,7 @@ import { topologyOf } from '../../shared/broker/topology.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
+import { unlessAborted } from '../../shared/lifecycle/unless-aborted.ts';
 import { Layers } from '../../shared/ring/layers.ts';
 import { ringHash } from '../../shared/stamp/followed.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -80,7 +81,8 @@ export class CaptureService {
             url,
             serverId: sync.serverId ?? serverIdOf(sync.name),
             from: from.kind === 'gtid' ? { gtidSet: from.gtid } : from.position,
-            follows: (db, table) => tables.find(db, table) !== undefined,
+            // Unusable ones too: it reads ahead, and they may be followed again by the time that their rows are taken.
+            follows: (db, table) => exposed.find(db, table)?.settings.follow === true,
             bufferBytesMax: READER_BYTES_MAX,
             heartbeatMs: sync.heartbeatMs,
             silenceMs: Math.max(SILENCE_MS_LEAST, SILENCE_HEARTBEATS * sync.heartbeatMs),
@@ -94,7 +96,7 @@ export class CaptureService {
             log,
           }),
         openSession: async (signal): Promise<BatchSession> => {
-          await Promise.race([broker.up(), aborted(signal)]);
+          await unlessAborted(broker.up(), signal);
           return await PublishSession.open({ connection: broker, topology });
         },
         deleteSpilled: () => deleteLeftovers(spillFolder),
@@ -136,9 +138,9 @@ export function serverIdOf(name: string): number {
   return (createHash('sha256').update(`ringfill:${name}`).digest().readUInt32BE(0) | 0x8000_0000) >>> 0;
 }
 
-/** Tables that do not take part are passed over like those that are not exposed. */
+/** Tables that do not take part, or have become unusable, are passed over like those that are not exposed. */
 function followedOf(exposed: ExposedTables): CapturedTables {
-  const isFollowed = (table: ExposedTable) => table.settings.follow;
+  const isFollowed = (table: ExposedTable) => table.settings.follow && table.unusable === undefined;
   return {
     find: (db, table) => {
       const found = exposed.find(db, table);
@@ -147,11 +149,4 @@ function followedOf(exposed: ExposedTables): CapturedTables {
     all: () => [...exposed.all()].filter(isFollowed),
     reload: (table) => exposed.reload(table),
   };
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
 }

@@ -93,9 +93,18 @@ export interface CaptureStatus {
   readonly bytesBehind: number | undefined;
 }
 
+/** Changes are dropped by a shard, as ours are of an epoch that it has left behind. */
+class ShardsAhead extends Error {
+  constructor(theirs: number, ours: number) {
+    super(`a shard stands in epoch ${theirs}, which is later than ours, ${ours}`);
+    this.name = 'ShardsAhead';
+  }
+}
+
 /** A run of this length was healthy: the next trouble is a new one. */
 const HEALTHY_MS = 10_000;
 const STAMPS_WITHIN_MS = 2_000;
+const STAMPS_EVERY_MS = 5_000;
 const DRAIN_WITHIN_MS = 2_000;
 
 export class Capture {
@@ -255,6 +264,7 @@ export class Capture {
           this.#refuted = undefined;
           this.#checkpoints.save(checkpoint);
         },
+        saved: () => this.#checkpoints.flush(),
         onStation: (station) => this.#station(station),
         log: this.#log,
       });
@@ -262,12 +272,14 @@ export class Capture {
       this.#tell('following', undefined);
       if (signal.aborted) run.fail(new Error('stopped'));
       if (isLockLost()) run.fail(new Error('the lock is lost'));
+      const looking = setInterval(() => void this.#lookAhead(run), STAMPS_EVERY_MS);
       try {
         return await run.run();
       } catch (error) {
         this.#refuted = { ...this.#refuted, ...refutedBy(error, continuity.readFrom, run.hasRead) };
         throw error;
       } finally {
+        clearInterval(looking);
         ask.stop();
         this.#asOf = Math.max(this.#asOf, run.asOf);
         this.#run = undefined;
@@ -290,6 +302,15 @@ export class Capture {
   async #highest(): Promise<Highest> {
     const late = () => new Error(`no answer within ${STAMPS_WITHIN_MS} ms`);
     return await withinDeadline(this.#options.ports.highestStamps(), STAMPS_WITHIN_MS, late);
+  }
+
+  /**
+   * A shard that could not be asked when this run began may stand in a later epoch. There all that we say is a repeat, so
+   * it is decided again, with its stamp.
+   */
+  async #lookAhead(run: CaptureRun): Promise<void> {
+    const highest = await this.#highest().catch(() => undefined);
+    if (highest !== undefined && highest.epoch > run.epoch) run.fail(new ShardsAhead(highest.epoch, run.epoch));
   }
 
   async #lost(error: unknown, lastedMs: number): Promise<void> {
@@ -359,6 +380,7 @@ const WEATHER = [
   ContinuityRefuted,
   CheckpointTaken,
   BinlogStalled,
+  ShardsAhead,
 ] as const;
 
 /** What an error shows about where to read on; nothing where it is weather. */

@@ -48,12 +48,17 @@ function converted(statement: Buffer, charset: string, charsets: Charsets): Buff
 /** MariaDB's log_bin_compress (sql/log_event.cc, `binlog_buf_uncompress`): a byte, the length, then zlib's. */
 export function inflated(packed: Buffer): Buffer {
   const reader = new ByteReader(packed);
-  const head = reader.u8();
-  if ((head & 0xf0) !== 0x80) throw new Undecodable(`an event compressed by method ${head >> 4}`);
-  const length = reader.uintBE(head & 7);
+  const length = readInflatedLength(reader);
   const plain = inflateSync(reader.rest(), { maxOutputLength: Math.max(1, length) });
   if (plain.length !== length) throw new Undecodable('a compressed event of another length than it says');
   return plain;
+}
+
+/** How long it is then, as it says itself; the reader stands before the compressed part afterwards. */
+export function readInflatedLength(reader: ByteReader): number {
+  const head = reader.u8();
+  if ((head & 0xf0) !== 0x80) throw new Undecodable(`an event compressed by method ${head >> 4}`);
+  return reader.uintBE(head & 7);
 }
 
 /** Bytes of the status variables that can stand before the client's character set, by their number. */

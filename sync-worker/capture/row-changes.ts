@@ -16,13 +16,14 @@
  *   reads it anew, and the schema with it.
  * - Where not even the key can be read, the table's floor has to rise: nobody knows whose entry it was.
  */
-import type { Change, ChangeOp } from '../../shared/change/change.ts';
+import type { ChangeOp } from '../../shared/change/change.ts';
 import { absenceIsCacheable } from '../../shared/key/key-part.ts';
 import { rowIdOfCells } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
 import { CellMismatch } from '../../shared/row/row-json.ts';
 import type { EventCells, EventRow, EventTable } from './binlog-event.ts';
+import type { PlacedChange } from './transaction.ts';
 
 /** Where in an event's rows the cells are that the schema speaks of. */
 export interface EventView {
@@ -45,6 +46,14 @@ interface Plan {
 }
 
 const NO_BODY = Buffer.alloc(0);
+/** An UPDATE of the key is two changes. */
+export const ORDINALS_OF_A_ROW = 2;
+
+/**
+ * One change that is larger than a batch goes alone, and a message that the broker does not take would stop capture for
+ * ever: RabbitMQ 4 refuses more than 16 MiB (max_message_size). The table's own bound (rowBytesMax) may lie above that.
+ */
+const BODY_BYTES_MAX = 4 * 1_048_576;
 
 export class RowChanges {
   readonly #viewOf: ViewOf;
@@ -54,12 +63,22 @@ export class RowChanges {
     this.#viewOf = viewOf;
   }
 
-  /** In the rows' order; nothing where the table's floor has to rise instead. */
-  of(table: ExposedTable, event: EventTable, rows: readonly EventRow[]): Change[] | undefined {
+  /**
+   * In the rows' order; nothing where the table's floor has to rise instead. Each row has two ordinals, whether or not it
+   * needs both: what its key is may change with the schema.
+   */
+  of(
+    table: ExposedTable,
+    event: EventTable,
+    rows: readonly EventRow[],
+    firstOrdinal: number,
+  ): PlacedChange[] | undefined {
     const plan = this.#planOf(table, event);
     if (plan.view === undefined) return undefined;
-    const changes: Change[] = [];
+    const changes: PlacedChange[] = [];
+    let ordinal = firstOrdinal - ORDINALS_OF_A_ROW;
     for (const { before, after } of rows) {
+      ordinal += ORDINALS_OF_A_ROW;
       const oldCells = before && plan.view.keyCells(before);
       const newCells = after && plan.view.keyCells(after);
       const oldKey = oldCells && keyOf(table, plan.schema, oldCells);
@@ -69,8 +88,9 @@ export class RowChanges {
       if ((before !== undefined && oldKey === undefined) || (after !== undefined && newKey === undefined)) {
         return undefined;
       }
-      if (oldKey !== undefined && oldKey !== newKey) changes.push(change(plan, plan.gone, oldKey, NO_BODY));
-      if (newKey !== undefined && after !== undefined) changes.push(presentChange(table, plan, newKey, after));
+      if (oldKey !== undefined && oldKey !== newKey) changes.push(change(plan, plan.gone, oldKey, NO_BODY, ordinal));
+      if (newKey !== undefined && after !== undefined)
+        changes.push(presentChange(table, plan, newKey, after, ordinal + 1));
     }
     return changes;
   }
@@ -101,11 +121,11 @@ function makePlan(table: ExposedTable, view: EventView | undefined): Plan {
   }
 }
 
-function presentChange(table: ExposedTable, plan: Plan, key: string, cells: EventCells): Change {
-  if (plan.present !== 'write') return change(plan, plan.present, key, NO_BODY);
+function presentChange(table: ExposedTable, plan: Plan, key: string, cells: EventCells, ordinal: number): PlacedChange {
+  if (plan.present !== 'write') return change(plan, plan.present, key, NO_BODY, ordinal);
   const body = bodyOf(plan, cells);
-  const isKept = body !== undefined && body.length <= table.settings.rowBytesMax;
-  return isKept ? change(plan, 'write', key, body) : change(plan, 'remove', key, NO_BODY);
+  const isKept = body !== undefined && body.length <= Math.min(table.settings.rowBytesMax, BODY_BYTES_MAX);
+  return isKept ? change(plan, 'write', key, body, ordinal) : change(plan, 'remove', key, NO_BODY, ordinal);
 }
 
 function bodyOf({ schema, view }: Plan, cells: EventCells): Buffer | undefined {
@@ -119,8 +139,14 @@ function bodyOf({ schema, view }: Plan, cells: EventCells): Buffer | undefined {
   }
 }
 
-function change({ followedName, schema }: Plan, op: ChangeOp, key: string, body: Buffer): Change {
-  return { op, table: followedName, key, shape: schema.shape, body };
+function change(
+  { followedName, schema }: Plan,
+  op: ChangeOp,
+  key: string,
+  body: Buffer,
+  ordinal: number,
+): PlacedChange {
+  return { op, table: followedName, key, shape: schema.shape, body, ordinal };
 }
 
 /** Nothing where the cells are not of the key's types: the table has changed under us. */

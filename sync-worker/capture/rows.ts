@@ -3,7 +3,7 @@ import type { EventCells, EventRow } from './binlog-event.ts';
 import type { CellDecoder } from './cells.ts';
 import { bitAt, bitmapBytes, ByteReader, Undecodable } from './event-bytes.ts';
 import { ROWS_EVENTS } from './event-types.ts';
-import { inflated } from './query.ts';
+import { inflated, readInflatedLength } from './query.ts';
 
 /** @param body past the table's number. Throws Undecodable: then none of its rows is to be used. */
 export function readRows(type: number, body: ByteReader, decoders: readonly CellDecoder[]): EventRow[] {
@@ -24,6 +24,28 @@ export function readRows(type: number, body: ByteReader, decoders: readonly Cell
     rows.push({ before, after });
   }
   return rows;
+}
+
+/**
+ * How many bytes of rows there are, and some more: at least two for each row that has a key. For every table, also one that
+ * is not decoded, and from the event's bytes alone.
+ * @param body past the table's number.
+ */
+export function rowsBytes(type: number, body: Buffer): number {
+  const event = ROWS_EVENTS.get(type);
+  if (event?.compressed !== true) return body.length;
+  const reader = new ByteReader(body);
+  try {
+    reader.skip(2);
+    if (event.extra) reader.skip(reader.u16() - 2);
+    const bitmap = bitmapBytes(reader.lengthEncoded());
+    reader.skip(event.rows === 'update' ? 2 * bitmap : bitmap);
+    return readInflatedLength(reader);
+  } catch (error) {
+    // Then its rows cannot be read either.
+    if (error instanceof Undecodable) return body.length;
+    throw error;
+  }
 }
 
 /** A session may choose its own binlog_row_image: what is left out would look like NULL. */

@@ -6,7 +6,7 @@
  *
  * In the file a change is:
  *
- *     u32 number of its head | u32 length of the key | u32 length of the body | key | body
+ *     u32 number of its head | u48 ordinal | u32 length of the key | u32 length of the body | key | body
  *
  * The heads (op, table, shape) are few, and stay in memory: nobody else reads the file, least of all after a crash. What
  * a crashed process left behind is deleted at the next start (`deleteLeftovers`).
@@ -15,6 +15,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Change } from '../../shared/change/change.ts';
+import type { PlacedChange } from './transaction.ts';
 
 export interface SpillOptions {
   /** Where the files are put. It is made when it is needed. */
@@ -30,7 +31,8 @@ const MEMORY_BYTES_MAX = 32 * MEBIBYTE;
 const FILE_BYTES_MAX = 64 * 1024 * MEBIBYTE;
 /** What is written and read at once. */
 const CHUNK_BYTES = MEBIBYTE;
-const FRAME_HEAD_BYTES = 12;
+const ORDINAL_BYTES = 6;
+const FRAME_HEAD_BYTES = 4 + ORDINAL_BYTES + 8;
 /** About what a Change costs beside its key and body: the object, its string's and its Buffer's heads. */
 const OBJECT_BYTES = 250;
 const FILE_NAME = /^spilled-[0-9a-f-]{36}$/;
@@ -60,7 +62,7 @@ export class ChangeBuffer {
   readonly #fileBytesMax: number;
   readonly #heads: Pick<Change, 'op' | 'table' | 'shape'>[] = [];
   readonly #headNumbers = new Map<string, number>();
-  #memory: Change[] = [];
+  #memory: PlacedChange[] = [];
   /** Of all changes; the file holds the first `#stored` of them. */
   #end = START;
   #stored = START;
@@ -97,7 +99,7 @@ export class ChangeBuffer {
     return this.memoryBytes > Math.max(0, this.#memoryBytesMax - otherBytes);
   }
 
-  push(change: Change): void {
+  push(change: PlacedChange): void {
     this.#memory.push(change);
     const { count, frameBytes } = this.#end;
     this.#end = { count: count + 1, frameBytes: frameBytes + frameLength(change) };
@@ -134,7 +136,7 @@ export class ChangeBuffer {
   }
 
   /** All of them, in order. Once: what was in memory is let go. */
-  changes(): AsyncIterable<Change> | Iterable<Change> {
+  changes(): AsyncIterable<PlacedChange> | Iterable<PlacedChange> {
     if (this.#isTaken) throw new Error('a spilled transaction can be read only once');
     this.#isTaken = true;
     return this.#file === undefined ? this.#memory : this.#storedThenMemory(this.#file);
@@ -160,7 +162,7 @@ export class ChangeBuffer {
       let bytes = 0;
       let last = first;
       while (last < this.#memory.length && (bytes === 0 || bytes < CHUNK_BYTES)) {
-        bytes += frameLength(this.#memory[last] as Change);
+        bytes += frameLength(this.#memory[last] as PlacedChange);
         last += 1;
       }
       const chunk = Buffer.allocUnsafe(bytes);
@@ -171,12 +173,13 @@ export class ChangeBuffer {
     }
   }
 
-  #writeFrame(chunk: Buffer, at: number, change: Change): number {
+  #writeFrame(chunk: Buffer, at: number, change: PlacedChange): number {
     const keyAt = at + FRAME_HEAD_BYTES;
     const bodyAt = keyAt + chunk.write(change.key, keyAt, 'utf8');
     chunk.writeUInt32BE(this.#headNumber(change), at);
-    chunk.writeUInt32BE(bodyAt - keyAt, at + 4);
-    chunk.writeUInt32BE(change.body.length, at + 8);
+    chunk.writeUIntBE(change.ordinal, at + 4, ORDINAL_BYTES);
+    chunk.writeUInt32BE(bodyAt - keyAt, at + 10);
+    chunk.writeUInt32BE(change.body.length, at + 14);
     return bodyAt + change.body.copy(chunk, bodyAt);
   }
 
@@ -189,7 +192,7 @@ export class ChangeBuffer {
     return number;
   }
 
-  async *#storedThenMemory(file: FileHandle): AsyncIterable<Change> {
+  async *#storedThenMemory(file: FileHandle): AsyncIterable<PlacedChange> {
     const end = this.#stored.frameBytes;
     let rest: Buffer = Buffer.alloc(0);
     for (let at = 0; at < end;) {
@@ -205,15 +208,16 @@ export class ChangeBuffer {
   }
 
   /** Yields the whole frames, returns what is left of the bytes. */
-  *#frames(bytes: Buffer): Generator<Change, Buffer> {
+  *#frames(bytes: Buffer): Generator<PlacedChange, Buffer> {
     let at = 0;
     while (at + FRAME_HEAD_BYTES <= bytes.length) {
       const keyAt = at + FRAME_HEAD_BYTES;
-      const bodyAt = keyAt + bytes.readUInt32BE(at + 4);
-      const end = bodyAt + bytes.readUInt32BE(at + 8);
+      const bodyAt = keyAt + bytes.readUInt32BE(at + 10);
+      const end = bodyAt + bytes.readUInt32BE(at + 14);
       if (end > bytes.length) break;
       const head = this.#heads[bytes.readUInt32BE(at)] as Pick<Change, 'op' | 'table' | 'shape'>;
-      yield { ...head, key: bytes.toString('utf8', keyAt, bodyAt), body: bytes.subarray(bodyAt, end) };
+      const ordinal = bytes.readUIntBE(at + 4, ORDINAL_BYTES);
+      yield { ...head, key: bytes.toString('utf8', keyAt, bodyAt), body: bytes.subarray(bodyAt, end), ordinal };
       at = end;
     }
     return bytes.subarray(at);

@@ -2,16 +2,25 @@
 import type { Change } from '../../shared/change/change.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
 
+export interface PlacedChange extends Change {
+  /**
+   * Where in its transaction it stands; BinlogEvent's `rows` has how it is numbered. It grows, and is the same whenever
+   * the transaction is read, whatever is followed then: a shard may have been told a part of it, and is told the rest by
+   * another capture.
+   */
+  readonly ordinal: number;
+}
+
 export interface Transaction {
   /** Where its commit event ends: the position of every change in it. */
   readonly end: LogPosition;
   readonly gtid: string | undefined;
   /** When it was committed, in µs since 1970, where the server says. */
   readonly committedAtMicros: number | undefined;
-  /** How many changes there are; their ordinals are 0 to count - 1. */
+  /** How many changes there are. */
   readonly count: number;
   /** In order. A large transaction comes from disk. It can be iterated once; `discard` gives its disk space back. */
-  changes(): AsyncIterable<Change> | Iterable<Change>;
+  changes(): AsyncIterable<PlacedChange> | Iterable<PlacedChange>;
   discard(): void;
   /** Tables, by followed name, whose floor rises to `end`: DDL, TRUNCATE, statements, rows that could not be read. */
   readonly floors: readonly string[];

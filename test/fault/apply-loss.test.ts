@@ -232,3 +232,36 @@ test('a failover by Sentinel that loses the last moments is no gap: what was not
   await apply.stop();
   assert.equal(await readyIn(broker, queue), 0, 'stopped in good order, it leaves nothing to be done again');
 });
+
+test('behind Sentinels, where what was applied comes again first, a real gap is gone over once; little is sent ahead', async () => {
+  const primary = await startRedis({ folder, name: 'gapped' });
+  after(() => primary.stop());
+  const first = redisAt(primary.port);
+  const { port } = await startSentinel(folder, primary.port);
+  const config = brokerConfig({ url, shards: { r1: { sentinel: { group: 'g', sentinels: [`127.0.0.1:${port}`] } } } });
+  const broker = await openBroker(config);
+  const { queue } = broker.topology.shards[0] as ShardQueue;
+  const apply = await startApply(config);
+  const chain = new Chain();
+  const batches = (count: number) => Array.from({ length: count }, () => chain.next());
+  await publishAll(broker, queue, batches(20));
+  await stampReaches(first, config, 20);
+  chain.skip(2);
+  await publishAll(broker, queue, batches(20));
+  const stamp = await stampReaches(first, config, 42);
+  assert.equal(stamp.floor, version(22));
+  assert.equal(apply.status().gaps, 1);
+  const told = apply.events.filter(({ event }) => /missing/.test(String(event)));
+  assert.equal(told.length, 1, 'one channel was closed for it');
+
+  hang(primary);
+  try {
+    await publishAll(broker, queue, batches(300));
+    assert.ok((await readyIn(broker, queue)) >= 172, 'at most 128 messages are with us');
+  } finally {
+    resume(primary);
+  }
+  await stampReaches(first, config, 342);
+  assert.equal(apply.status().gaps, 1);
+  await apply.stop();
+});

@@ -1,5 +1,6 @@
 /** What becomes of capture, and of what the shards hold, when the origin, its binlog or the checkpoint does not go on as it was. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +13,7 @@ import {
   differences,
   type OwnOrigin,
   replicate,
+  spawnCapture,
   startCapture,
   startOwnOrigin,
   type TestCapture,
@@ -110,6 +112,42 @@ test('the origin is killed while capture is down: the crash is found in the binl
   await assertSame(third, origin);
   assert.deepEqual(third.decisions(), ['resume same-binlog']);
   await third.stop();
+});
+
+test('killed with the first change after the origin’s crash, capture crosses that once and for all', async () => {
+  const first = await following({ origin, broker });
+  await first.stop();
+  await upsert(origin, 'missed', 1);
+  await kill(origin.server);
+  await origin.server.restart();
+  await upsert(origin, 'after', 2);
+  // Each row goes to one shard of either ring: two messages before the crash, and the first after it.
+  const dieAt = { station: 'published' as const, count: 3 };
+  const second = spawnCapture({ config: first.config, dieAt, highest: { epoch: 0, plan: 0 } });
+  await once(second, 'exit');
+  assert.equal(second.signalCode, 'SIGKILL');
+  const third = await successor(first, origin);
+  await assertSame(third, origin);
+  assert.deepEqual(third.decisions(), ['resume same-binlog']);
+  for (const { holes } of third.shards.values()) assert.equal(new Set(holes.map(String)).size, 1);
+  assert.deepEqual(gapsOf(third), [0, 0, 0]);
+  await third.stop();
+});
+
+test('a shard that could not be asked turns out to stand in a later epoch: capture decides again', async () => {
+  const capture = await following({ origin, broker });
+  const { epoch = 0 } = capture.service.status;
+  const { stamp } = capture.shards.get('r1') ?? {};
+  assert.ok(stamp !== undefined);
+  stamp.to = epochStart(epoch + 1_000);
+  await until('it bridges', () => capture.decisions().at(-1) === 'bridge shards-ahead');
+  await upsert(origin, 'after', 1, 2, 3);
+  await assertSame(capture, origin);
+  assert.equal(capture.service.status.epoch, epoch + 1_001);
+  const told = capture.events.find(({ event }) => event === 'capture interrupted');
+  assert.deepEqual([told?.['level'], /later than ours/.test(String(told?.['reason']))], [40, true]);
+  assert.deepEqual(gapsOf(capture), [0, 0, 0]);
+  await capture.stop();
 });
 
 test('the binlog is reset under a running capture: it begins anew, and every shard drops what it holds', async () => {

@@ -5,6 +5,7 @@ import type { VersionedChange } from '../../shared/change/change.ts';
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { faultOf } from '../../sync-worker/apply/fault-of.ts';
 import { decodeEntry } from '../../shared/entry/entry.ts';
+import { stampKey } from '../../shared/key/cache-key.ts';
 import {
   brokerConfig,
   Chain,
@@ -250,6 +251,37 @@ test('keys to be read back are handed on', async () => {
   await apply.stop();
 });
 
+test('of more keys to be read back than a script can return some are handed on, and all are removed', async () => {
+  const config = brokerConfig(settings);
+  const broker = await openBroker(config);
+  const apply = await startApply(config);
+  const session = await broker.open();
+  const keys = Array.from({ length: 9_000 }, (_, index) => `${config.keyPrefix}test_users_${index}`);
+  await redis.mset(keys.flatMap((key) => [key, entryAt(0, { n: 0 })]));
+  const body = Buffer.alloc(0);
+  const refresh = (at: number) => keys.map((key): VersionedChange => ({ ...write(at, key, {}), op: 'refresh', body }));
+  await session.publish(queueOf(broker), new Chain().next(refresh));
+  await until('they were handed on', () => apply.readBack.length > 0);
+  assert.deepEqual([apply.readBack.length, apply.status().deadLetters], [1_000, 0]);
+  assert.equal(await redis.exists(keys), 0);
+  await apply.stop();
+});
+
+test('a corrupt stamp is no stamp: nothing goes to the dead letters, and what comes is applied', async () => {
+  const config = brokerConfig(settings);
+  const broker = await openBroker(config);
+  const apply = await startApply(config);
+  const session = await broker.open();
+  const chain = new Chain();
+  await session.publish(queueOf(broker), chain.next());
+  const stamp = await stampReaches(redis, config, 1);
+  await redis.set(stampKey(config.keyPrefix), JSON.stringify({ ...stamp, asOf: 'long ago' }));
+  await session.publish(queueOf(broker), chain.next());
+  await stampReaches(redis, config, 2);
+  assert.equal(apply.status().deadLetters, 0);
+  await apply.stop();
+});
+
 test('a message over which the script stumbles goes to the dead letters, and those after it are applied', async () => {
   const config = brokerConfig(settings);
   const broker = await openBroker(config);
@@ -257,16 +289,16 @@ test('a message over which the script stumbles goes to the dead letters, and tho
   const session = await broker.open();
   const chain = new Chain();
   await session.publish(queueOf(broker), chain.next());
-  // More entries to be read back than a script can return.
-  const keys = Array.from({ length: 9_000 }, (_, index) => `${config.keyPrefix}test_users_${index}`);
-  await redis.mset(keys.flatMap((key) => [key, entryAt(0, { n: 0 })]));
-  const body = Buffer.alloc(0);
-  const refresh = (at: number) => keys.map((key): VersionedChange => ({ ...write(at, key, {}), op: 'refresh', body }));
-  await session.publish(queueOf(broker), chain.next(refresh));
+  // JSON that is nested deeper than a script can read.
+  const message = chain.next();
+  const nested = `${'['.repeat(2_000)}${']'.repeat(2_000)}`;
+  const json = message.toString('utf8', 4).replace('{', `{"other":${nested},`);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(json.length);
+  await session.publish(queueOf(broker), Buffer.concat([length, Buffer.from(json)]));
   await session.publish(queueOf(broker), chain.next());
   await stampReaches(redis, config, 3);
   assert.equal(apply.status().deadLetters, 1);
-  await redis.unlink(keys);
   await apply.stop();
 });
 

@@ -201,6 +201,46 @@ test('inserts, updates, deletes and a changed key come as they were committed', 
   );
 });
 
+test('a row has the same number in its transaction, whatever else of it is followed', async () => {
+  const from = await endOfBinlog();
+  await admin.query("REPLACE INTO texts VALUES ('unfollowed', 1)");
+  await admin.query('BEGIN');
+  await admin.query("REPLACE INTO rows_ (id, v) VALUES (71,'a'),(72,'b')");
+  await admin.query("REPLACE INTO texts VALUES ('one', 1), ('two', 2)");
+  await admin.query("REPLACE INTO rows_ (id, v) VALUES (73,'c')");
+  await admin.query("REPLACE INTO texts VALUES ('three', 3)");
+  await admin.query('COMMIT');
+  const end = await endOfBinlog();
+  const numbers = async (wanted: readonly ExposedTable[], serverId: number) => {
+    const find = (db: string, table: string) => wanted.find(({ label }) => label === `${db}.${table}`);
+    const follows = (db: string, table: string) => find(db, table) !== undefined;
+    const times = { bufferBytesMax: 2 ** 24, heartbeatMs: 100, silenceMs: 20_000 };
+    const reader = new BinlogReader({ url, serverId, from, follows, ...times });
+    const spill = { folder: temporaryFolder() };
+    const log = pino({ level: 'silent' });
+    const assembler = new Assembler({ from, tables: { find, all: () => wanted }, viewOf, spill, log });
+    const found = new Map<string, number>();
+    for await (const event of reader.events()) {
+      const transaction = await assembler.take(event);
+      for await (const { key, ordinal } of transaction?.changes() ?? []) found.set(key, ordinal);
+      if (comparePositions(assembler.passed, end) >= 0) break;
+    }
+    return found;
+  };
+  const all = await numbers(followed, 4_102);
+  const some = await numbers([textsTable], 4_103);
+  const others = await numbers([rowsTable], 4_104);
+  assert.deepEqual([some.size, others.size, all.size], [4, 3, 7]);
+  assert.deepEqual(new Map([...some, ...others]), all);
+  const transaction = [...all].slice(1).map(([, ordinal]) => ordinal);
+  assert.deepEqual(
+    transaction,
+    [...new Set(transaction)].toSorted((a, b) => a - b),
+    'each its own, in order',
+  );
+  await happened('DELETE FROM texts');
+});
+
 test('a text’s key that changes by its case alone is another key', async () => {
   const { changes } = await happened(
     "INSERT INTO texts VALUES ('foo', 1)",

@@ -4,8 +4,10 @@ import { execSync } from 'node:child_process';
 import { after, test } from 'node:test';
 import { createConnection } from 'mysql2/promise';
 import type { Finding } from '../../cli/check/finding.ts';
-import { cascadesOf } from '../../cli/check/check-sync.ts';
+import { cascadesOf, uuidColumns } from '../../cli/check/check-sync.ts';
+import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { isAtLeast, sqlServerOf } from '../../shared/origin/server-version.ts';
+import { readTableSchema } from '../../shared/origin/table-schema.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { startMysql } from '../../stack/mysql.ts';
 import { startRedis } from '../../stack/redis.ts';
@@ -291,6 +293,49 @@ test('two shards that are one server are named', async () => {
     /^r1 and r2 and f1 are the same Redis, in several databases$/,
   );
 });
+
+test('with sync, two shards that are one database are refused: they would have one stamp', async () => {
+  const r1 = `redis://127.0.0.1:${stack.redis[0]?.port}`;
+  const shared = await check({
+    tables: someTable,
+    sync: {},
+    rings: [
+      { name: 'primary', shards: { r1, r2: `${r1}/1` } },
+      { name: 'fallback', shards: { f1: `${r1}/0` } },
+    ],
+  });
+  assert.equal(shared.code, 1);
+  assert.equal(
+    shared.find('one database a shard', 'unmet').found,
+    'r1 and f1 are the same Redis and the same database',
+  );
+  const apart = await check({
+    tables: someTable,
+    sync: {},
+    rings: [{ name: 'primary', shards: { r1, r2: `${r1}/1` } }],
+  });
+  apart.find('one server a shard', 'warning');
+});
+
+test(
+  'UUIDs that lie in another order in the binlog are told',
+  { skip: stack.mysql.flavour !== 'mariadb' },
+  async () => {
+    await root.query('CREATE TABLE ringfill_check.tagged (id INT NOT NULL PRIMARY KEY, tag UUID)');
+    const pool = new OriginPool({ url: narrowUrl, connections: 1, timeoutMs: 5_000, onChange: () => undefined });
+    after(() => pool.stop());
+    const outcome = await readTableSchema(pool, 'ringfill_check.tagged', {});
+    assert.ok('schema' in outcome);
+    const told = (version: string, flavour: 'mariadb' | 'mysql' = 'mariadb') =>
+      uuidColumns({ flavour, version }, new Map([['ringfill_check.tagged', outcome.schema]])).map(
+        ({ requirement, verdict }) => `${verdict}: ${requirement}`,
+      );
+    for (const version of ['10.7.8', '10.9.8', '10.10.5', '10.11.4'])
+      assert.deepEqual(told(version), ['warning: UUIDs in ringfill_check.tagged'], version);
+    for (const version of ['10.10.6', '10.10.7', '10.11.5', '10.11.19', '11.4.2']) assert.deepEqual(told(version), []);
+    assert.deepEqual(told('8.0.36', 'mysql'), []);
+  },
+);
 
 test('one ring is noted, and a Sentinel group is asked for its master', async () => {
   const redis = stack.redis[0]?.port ?? 0;

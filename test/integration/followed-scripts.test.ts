@@ -389,6 +389,61 @@ test('APPLY of a later epoch does not keep what was known as of a time in the on
   assert.equal((await stampOf(place))?.asOf, 3_000, 'within an epoch it only grows');
 });
 
+test('APPLY of what lies below the stamp does not make it young, whatever its time', async () => {
+  const place = await followed({ from: at(0, undefined, 2), to: at(100, undefined, 2) });
+  const lower = { from: at(100), to: at(200), asOf: 9_000, changes: [change(place.key, at(200, 1))] };
+  assert.equal((await apply(place, lower)).kind, 'applied');
+  const stamp = await stampOf(place);
+  assert.deepEqual([stamp?.to, stamp?.asOf], [at(100, undefined, 2), 5_000]);
+});
+
+test('APPLY takes what does not decode for no stamp', async () => {
+  const place = await followed({ hole: [at(10), at(20)] });
+  const good = JSON.parse((await redis.get(place.stamp)) ?? '') as Record<string, unknown>;
+  const spoilt: Record<string, unknown[]> = {
+    plan: ['1', null],
+    to: ['', 'x'.repeat(45), 7],
+    floor: ['0', null],
+    asOf: ['5000', null, {}],
+    origin: [7, null],
+    gtid: [{}, null],
+    rings: [7, { [RING]: 7 }, { [RING]: 'x' }],
+    tables: [null, { [TABLE]: {} }],
+    holes: [7, null, [7], [[at(10)]], [[at(10), at(20), at(30)]], [[at(10), 'x']], { 0: [at(10), at(20)] }],
+  };
+  for (const [field, values] of Object.entries(spoilt)) {
+    for (const value of values) {
+      const text = JSON.stringify({ ...good, [field]: value });
+      assert.equal(decodeStamp(Buffer.from(text)), undefined, text);
+      await redis.set(place.stamp, text);
+      assert.deepEqual(await lease(place), { kind: 'off' }, text);
+      assert.equal((await apply(place, { ...PLAN, from: at(50) })).kind, 'applied', text);
+      assert.equal((await stampOf(place))?.floor, at(50), text);
+    }
+  }
+});
+
+test('APPLY forgets holes that lie below the floor', async () => {
+  const place = await followed();
+  await apply(place, { from: at(100), to: at(0, undefined, 2), hole: [at(100), epochStart(2)] });
+  assert.equal((await stampOf(place))?.holes.length, 1);
+  await apply(place, { from: at(50, undefined, 2), to: at(60, undefined, 2) }, true);
+  const stamp = await stampOf(place);
+  assert.deepEqual([stamp?.floor, stamp?.holes], [at(50, undefined, 2), []]);
+});
+
+test('APPLY keeps sixteen holes; past them the floor rises over the oldest', async () => {
+  const place = await followed();
+  for (let epoch = 2; epoch <= 21; epoch += 1) {
+    const from = at(100, undefined, epoch - 1);
+    await apply(place, { from, to: at(100, undefined, epoch), hole: [from, epochStart(epoch)] });
+  }
+  const stamp = await stampOf(place);
+  assert.equal(stamp?.holes.length, 16);
+  assert.deepEqual(stamp?.holes[0], [at(100, undefined, 5), epochStart(6)]);
+  assert.equal(stamp?.floor, epochStart(5));
+});
+
 test('a fill without sync into a followed shard is below every floor', async () => {
   const place = await newPlace();
   const unsynced = { shape: SHAPE, leaseTtlMs: 10_000, over: 'nothing' as const };

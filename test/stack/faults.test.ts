@@ -109,3 +109,21 @@ test('a reset link drops its connections and takes new ones', async (t) => {
   assert.equal(((await dropped)[0] as NodeJS.ErrnoException).code, 'ECONNRESET');
   assert.equal(await ask(await connected(t, link), 'PING'), '+PONG\r\n');
 });
+
+test('over a cut link nobody hears that the server has gone; healed, it is told', async (t) => {
+  const server = await redis(t);
+  const link = await openLink({ to: server });
+  t.after(async () => await link.stop());
+  const before = await connected(t, link);
+  assert.equal(await ask(before, 'PING'), '+PONG\r\n');
+
+  link.cut();
+  await kill(server);
+  assert.equal(await answerOrSilence(before, 'PING'), silence);
+  assert.equal(link.connections, 1);
+
+  before.on('error', () => undefined);
+  const told = once(before.resume(), 'close');
+  link.heal();
+  await told;
+});

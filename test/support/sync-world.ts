@@ -20,8 +20,9 @@ import { createLog } from '../../shared/telemetry/log.ts';
 import { epochOf, type LogPosition, versionOf } from '../../shared/version/version.ts';
 import { type MysqlServer, startMysql } from '../../stack/mysql.ts';
 import { type RedisServer, startRedis } from '../../stack/redis.ts';
-import type { RingfillProcess } from '../../stack/ringfill-process.ts';
+import * as ringfill from '../../stack/ringfill-process.ts';
 import { type OwnBroker, redisAt, startOwnBroker, stampOf, type SyncedConfig, until } from './broker.ts';
+import { type Patch, patchedCopy } from './patched-copy.ts';
 import { gatewayConfig, type GatewaySettings, startGateway } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
@@ -43,6 +44,40 @@ export interface OwnServers {
 }
 
 export type ShardName = 'r1' | 'r2' | 'f1';
+
+/** What is taken out of a copy of the product, to see the audit turn red: RINGFILL_SYNC_MISTAKE. */
+const MISTAKES: Readonly<Record<string, Patch>> = {
+  'gaps-papered-over': {
+    file: 'shared/shard/scripts/apply.lua',
+    part: '  stamp.floor = batch.from\n',
+    instead: '',
+  },
+  'dumps-believed': {
+    file: 'shared/stamp/stamp-reader.ts',
+    part: 'wentBack: stamp.to < this.#highest',
+    instead: 'wentBack: false',
+  },
+  'late-stamps-believed': {
+    file: 'gateway/journey/trust.ts',
+    part: "if (now - stamp.asOf > stalenessBoundMs) return 'behind';",
+    instead: '',
+  },
+  'plain-select': {
+    file: 'shared/origin/proved-read.ts',
+    part: "return lock === 'WAIT' ? share : `${share} ${lock}`;",
+    instead: "return share === '' ? lock : '';",
+  },
+  'no-floor-for-ddl': {
+    file: 'shared/shard/scripts/apply.lua',
+    part: '    stamp.tables[followed] = floor\n',
+    instead: '',
+  },
+  'early-checkpoint': {
+    file: 'sync-worker/capture/capture-run.ts',
+    part: 'this.#confirmed.close(this.#checkpoint(this.#passed, to));',
+    instead: 'this.#options.save(this.#checkpoint(this.#passed, to) as Checkpoint);',
+  },
+};
 
 const atEnd: (() => Promise<unknown>)[] = [];
 // The last one started goes first; hooks by themselves run in the order in which they were registered.
@@ -104,7 +139,7 @@ interface World {
   readonly config: SyncedConfig;
   readonly shards: readonly WorldShard[];
   readonly workers: SyncWorkerProcesses;
-  readonly worker: RingfillProcess;
+  readonly worker: ringfill.RingfillProcess;
   readonly gateways: readonly string[];
 }
 
@@ -115,7 +150,9 @@ export class SyncWorld {
   /** The gateway, as its clients reach it; then one that knows the fallback ring alone, so as to fill that one too. */
   readonly gateways: readonly string[];
   /** The last one that was started. */
-  worker: RingfillProcess;
+  worker: ringfill.RingfillProcess;
+  /** By which the rows are asked for; a test that gives the table another key says so here. */
+  keyColumn = 'id';
   readonly #mysql: Pool;
   readonly #shards: readonly WorldShard[];
   readonly #workers: SyncWorkerProcesses;
@@ -141,6 +178,9 @@ export class SyncWorld {
     await mysql.query(createItems(name));
     await mysql.query(insertItems(name));
     const folder = temporaryFolder();
+    const mistake = process.env['RINGFILL_SYNC_MISTAKE'];
+    const { startGateway: startGatewayProcess, startSyncWorker } =
+      mistake === undefined ? ringfill : await patchedCopy(temporaryFolder(), [MISTAKES[mistake] as Patch]);
     const settings: GatewaySettings = {
       origin: { url: `mysql://root@${host}:${port}`, schemaReloadSeconds: 1 },
       // Nothing that a shard does not vouch for is answered.
@@ -158,10 +198,10 @@ export class SyncWorld {
       sync: { ...config.sync, broker: { ...config.sync.broker, url: brokerUrl.href } },
       log: { level: 'info' },
     };
-    const workers = new SyncWorkerProcesses(folder, JSON.stringify(ofWorker));
+    const workers = new SyncWorkerProcesses(folder, JSON.stringify(ofWorker), startSyncWorker);
     const worker = await workers.start();
     atEnd.push(() => worker.stop());
-    const { gateways } = await startGatewayProcesses(stack, settings, 1);
+    const { gateways } = await startGatewayProcesses(stack, settings, 1, startGatewayProcess);
     const fallback = await startGateway(stack, { ...settings, rings: config.rings.slice(1) });
     atEnd.push(() => Promise.all([...gateways, fallback].map((gateway) => gateway.stop())));
     const shards = stack.redis.map(({ shard, ring, port: at }) => ({ name: shard, ring, redis: redisAt(at) }));
@@ -170,7 +210,7 @@ export class SyncWorld {
   }
 
   /** One more; the earlier ones are left alone. Settles when it follows the binlog, or stands by. */
-  async startWorker(): Promise<RingfillProcess> {
+  async startWorker(): Promise<ringfill.RingfillProcess> {
     const worker = await this.#workers.start();
     atEnd.push(() => worker.stop());
     this.worker = worker;
@@ -337,7 +377,7 @@ export class SyncWorld {
   }
 
   /** What a worker has logged since it was started, with its fields; lines of all levels. */
-  logged(worker: RingfillProcess, event: string): Record<string, unknown>[] {
+  logged(worker: ringfill.RingfillProcess, event: string): Record<string, unknown>[] {
     return readFileSync(worker.logFile, 'utf8')
       .split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
@@ -364,7 +404,7 @@ export class SyncWorld {
   /** By id: the row as JSON, made by the driver and JSON.stringify alone. */
   async #truth(): Promise<ReadonlyMap<string, string>> {
     const rows = await this.rows(`SELECT * FROM ${this.db}.items`);
-    return new Map(rows.map((row) => [String(row['id']), JSON.stringify(row)]));
+    return new Map(rows.map((row) => [String(row[this.keyColumn]), JSON.stringify(row)]));
   }
 
   async #wrongAnswers(url: string, ids: readonly string[], truth: ReadonlyMap<string, string>): Promise<string[]> {

@@ -75,7 +75,9 @@ const row = (before: number | undefined, next: number | undefined): EventRow => 
   before: cells(before),
   after: cells(next),
 });
-const rowsOf = (label: string, rows: readonly EventRow[]): Placeless => ({ kind: 'rows', table: mapOf(label), rows });
+const rowsOf = (label: string, rows: readonly EventRow[], firstOrdinal = 0): Placeless => {
+  return { kind: 'rows', table: mapOf(label), rows, firstOrdinal };
+};
 /** Inserts. */
 const rows = (label: string, ...ids: number[]) =>
   rowsOf(
@@ -254,6 +256,24 @@ test('ROLLBACK TO forgets what came after the savepoint, and nothing else', asyn
     commit,
   );
   assert.deepEqual([seen.changes, seen.floors], [['write shop_users_1', 'write shop_users_6'], []]);
+});
+
+test('rows keep the numbers that their events give them; past the last there is they become a floor', async () => {
+  const feed = new Feed();
+  await feed.all(begin(), rowsOf('shop.users', [row(undefined, 1), row(2, 3)], 500));
+  await feed.all(rowsOf('shop.orders', [row(undefined, 4)], 9_000_000_000));
+  const transaction = await feed.take(commit);
+  const ordinals: number[] = [];
+  for await (const { ordinal } of transaction?.changes() ?? []) ordinals.push(ordinal);
+  assert.deepEqual(ordinals, [501, 502, 503, 9_000_000_001]);
+  const [beyond] = await feed.all(
+    begin(),
+    rows('shop.users', 1),
+    rowsOf('shop.orders', [row(undefined, 4)], 9_999_999_999),
+    rows('shop.users', 2),
+    commit,
+  );
+  assert.deepEqual([beyond?.changes, beyond?.floors.toSorted()], [[], ['shop.orders(uid)', 'shop.users(uid)']]);
 });
 
 test('a savepoint set again stands where it was set last', async () => {

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ChangeBatch, decodeBatch, encodeBatch } from '../../shared/change/change-batch.ts';
-import type { Change } from '../../shared/change/change.ts';
 import { Layers } from '../../shared/ring/layers.ts';
 import { epochStart, versionOf } from '../../shared/version/version.ts';
 import { Batcher, type Saying } from '../../sync-worker/capture/batcher.ts';
-import type { Transaction } from '../../sync-worker/capture/transaction.ts';
+import type { PlacedChange, Transaction } from '../../sync-worker/capture/transaction.ts';
 
 const EPOCH = 1_000;
 const TABLES = ['shop.items(id)', 'shop.orders(id)'] as const;
@@ -32,6 +31,13 @@ const layers = new Layers<Lane>(
 );
 const laneNames = layers.layers.flatMap((layer) => [...layer.shards.values()].map(nameOf));
 
+type Unplaced = Omit<PlacedChange, 'ordinal'>;
+
+/** As rows have them: growing, and with holes. */
+function ordinalOf(index: number): number {
+  return 3 * index + 1;
+}
+
 function nameOf({ ring, shard }: Lane): string {
   return `${ring}/${shard}`;
 }
@@ -40,17 +46,23 @@ function position(n: number) {
   return { file: 'mysql-bin.000001', position: n * 10 };
 }
 
-function transaction(n: number, changes: readonly Change[], floors: readonly string[], spilled: boolean): Transaction {
+function transaction(
+  n: number,
+  changes: readonly Unplaced[],
+  floors: readonly string[],
+  spilled: boolean,
+): Transaction {
   async function* fromDisk() {
     await Promise.resolve();
-    yield* changes;
+    yield* placed;
   }
+  const placed = changes.map((one, index): PlacedChange => ({ ...one, ordinal: ordinalOf(index) }));
   return {
     end: position(n),
     gtid: undefined,
     committedAtMicros: undefined,
     count: changes.length,
-    changes: () => (spilled ? fromDisk() : changes),
+    changes: () => (spilled ? fromDisk() : placed),
     discard: () => undefined,
     floors,
     restart: position(n),
@@ -64,10 +76,16 @@ const change = fc
     key: fc.nat({ max: 60 }).map((id) => `shop_items_${id}`),
     bytes: fc.oneof({ weight: 9, arbitrary: fc.nat({ max: 200 }) }, { weight: 1, arbitrary: fc.nat({ max: 3_000 }) }),
   })
-  .map(({ op, table, key, bytes }): Change => ({ op, table, key, shape: '8letters', body: Buffer.alloc(bytes, 120) }));
+  .map(({ op, table, key, bytes }): Unplaced => ({
+    op,
+    table,
+    key,
+    shape: '8letters',
+    body: Buffer.alloc(bytes, 120),
+  }));
 
 type Step =
-  | { readonly kind: 'transaction'; readonly changes: Change[]; readonly floors: string[]; readonly spilled: boolean }
+  | { readonly kind: 'transaction'; readonly changes: Unplaced[]; readonly floors: string[]; readonly spilled: boolean }
   | { readonly kind: 'flush'; readonly whom: 'changed' | 'all' }
   | { readonly kind: 'hole' }
   | { readonly kind: 'announce' };
@@ -109,7 +127,7 @@ test('for every sequence of transactions, flushes, plans and holes', async () =>
         bytesMax: BYTES_MAX,
         emit: (lane, batch) => sent.get(nameOf(lane))?.push(batch),
       });
-      const wanted = new Map<string, { version: string; change: Change }[]>(laneNames.map((name) => [name, []]));
+      const wanted = new Map<string, { version: string; change: Unplaced }[]>(laneNames.map((name) => [name, []]));
       const floors = new Map<string, string>();
       const holes: (readonly [string, string])[] = [];
       let n = 0;
@@ -140,7 +158,7 @@ test('for every sequence of transactions, flushes, plans and holes', async () =>
             );
             for (const table of each.floors) floors.set(table, versionOf(EPOCH, position(n)));
             for (const [ordinal, one] of each.changes.entries()) {
-              const version = versionOf(EPOCH, position(n), ordinal);
+              const version = versionOf(EPOCH, position(n), ordinalOf(ordinal));
               for (const { shard } of layers.candidates(one.key))
                 wanted.get(nameOf(shard))?.push({ version, change: one });
             }
@@ -214,7 +232,7 @@ test('a transaction larger than a message is cut at ordinals, and each cut waits
     changesMax: 10,
     emit: (_, batch) => batches.push(batch),
   });
-  const changes = Array.from({ length: 25 }, (_, id): Change => {
+  const changes = Array.from({ length: 25 }, (_, id): Unplaced => {
     return { op: 'remove', table: TABLES[0], key: `k${id}`, shape: '8letters', body: Buffer.alloc(0) };
   });
   let waits = 0;
@@ -232,8 +250,8 @@ test('a transaction larger than a message is cut at ordinals, and each cut waits
   assert.deepEqual(
     batches.map(({ to, gtid, changes: { length } }) => [to, gtid, length]),
     [
-      [versionOf(EPOCH, position(1), 9), 'with this one', 10],
-      [versionOf(EPOCH, position(1), 19), 'with this one', 10],
+      [versionOf(EPOCH, position(1), ordinalOf(9)), 'with this one', 10],
+      [versionOf(EPOCH, position(1), ordinalOf(19)), 'with this one', 10],
       [versionOf(EPOCH, position(1)), '', 5],
     ],
   );

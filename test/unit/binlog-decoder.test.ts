@@ -9,6 +9,7 @@ import { mariadbDialect } from '../../sync-worker/capture/dialect/mariadb.ts';
 import { mysqlDialect } from '../../sync-worker/capture/dialect/mysql.ts';
 import { EVENT } from '../../sync-worker/capture/event-types.ts';
 import { LogPlace } from '../../sync-worker/capture/log-place.ts';
+import { rowsBytes } from '../../sync-worker/capture/rows.ts';
 
 const FILE = 'mysql-bin.000007';
 const ARTIFICIAL = 0x20;
@@ -91,6 +92,14 @@ function started(from: number, options: Partial<DecoderOptions> = {}): BinlogDec
   decode(decoding, rotateTo(FILE, from), format('10.11.6-MariaDB-log'));
   return decoding;
 }
+
+test('compressed rows count for what they are unpacked to', () => {
+  // Flags, no further part, one column, which is there; then 0x1234 bytes, packed.
+  const body = Buffer.from([0, 0, 2, 0, 1, 1, 0x82, 0x12, 0x34, 99]);
+  assert.equal(rowsBytes(EVENT.writeRowsCompressed, body), 0x1234);
+  assert.equal(rowsBytes(EVENT.writeRows, body), body.length);
+  assert.equal(rowsBytes(EVENT.writeRowsCompressed, body.subarray(0, 3)), 3);
+});
 
 test('trap 6: a place is carried past 4 GiB, also through events that do not say where they end', () => {
   const decoding = started(4 * GIB - 1_000);

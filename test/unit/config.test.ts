@@ -146,6 +146,12 @@ for (const [claim, text, where, message] of [
     'ringfill.yml:12: defaults.softTtlSeconds',
     /softTtlSeconds \(9\) is more than ttlSeconds \(5\)/,
   ],
+  [
+    'a heartbeat that comes too late for the bound',
+    `${VALID}sync:\n  broker: {url: 'amqp://b'}\n  stalenessBoundMs: 900\n  heartbeatMs: 451\n`,
+    'ringfill.yml:13: sync.heartbeatMs',
+    /heartbeatMs \(451\) is more than half of stalenessBoundMs \(900\)/,
+  ],
   ['a name used twice', VALID.replace('r1:', 'primary:'), 'ringfill.yml:7: rings.0.shards.primary', /used twice/],
 ] as const) {
   test(`refused: ${claim}`, () => {

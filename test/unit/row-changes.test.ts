@@ -66,7 +66,7 @@ const update = (before: Row, after: Row): EventRow => ({ before: cells(before), 
 
 /** `op key body`, one a change; `floor` where there are none to be had. */
 function changesOf(table: ExposedTable, rows: readonly EventRow[], viewOf: ViewOf = agreeing): string[] {
-  const changes = new RowChanges(viewOf).of(table, event, rows);
+  const changes = new RowChanges(viewOf).of(table, event, rows, 0);
   if (changes === undefined) return ['floor'];
   for (const change of changes) {
     assert.equal(change.shape, table.schema.shape);
@@ -151,6 +151,25 @@ test('a row larger than rowBytesMax is removed, one as large is written', () => 
   assert.deepEqual(changesOf(table, [insert(['1', 'x'.repeat(1025 - frame)])]), ['remove shop_users_1']);
 });
 
+test('a row that the broker would not take is removed, however large rows may be', () => {
+  const table = tableOf(undefined, { rowBytesMax: 67_108_864 });
+  assert.deepEqual(changesOf(table, [insert(['1', 'x'.repeat(5_000_000)])]), ['remove shop_users_1']);
+  assert.match(changesOf(table, [insert(['1', 'x'.repeat(4_000_000)])])[0] ?? '', /^write shop_users_1 /);
+});
+
+test('a row’s ordinals are its place among the event’s rows, whatever the rows before it came to', () => {
+  const ordinalsOf = (...rows: EventRow[]) =>
+    new RowChanges(agreeing).of(tableOf(), event, rows, 100)?.map(({ key, ordinal }) => `${key} ${ordinal}`);
+  const last = insert(['9', 'a']);
+  assert.deepEqual(ordinalsOf(insert(['1', 'a']), last), ['shop_users_1 101', 'shop_users_9 103']);
+  assert.deepEqual(ordinalsOf(update(['1', 'a'], ['2', 'a']), last), [
+    'shop_users_1 100',
+    'shop_users_2 101',
+    'shop_users_9 103',
+  ]);
+  assert.deepEqual(ordinalsOf(remove(['1', 'a']), last), ['shop_users_1 100', 'shop_users_9 103']);
+});
+
 test('rows of an event that the schema does not describe are removed, or refreshed without their image', () => {
   const rows = [insert(['1', 'a']), update(['2', 'a'], ['3', 'a']), remove(['4', 'a'])];
   assert.deepEqual(changesOf(tableOf(), rows, keyOnly), [
@@ -188,11 +207,11 @@ test('a new schema is met under a table map that is still in use, and otherwise 
     return agreeing(map, schema);
   });
   const table = tableOf();
-  changes.of(table, event, [insert(['1', 'a'])]);
-  changes.of(table, event, [insert(['2', 'a'])]);
+  changes.of(table, event, [insert(['1', 'a'])], 0);
+  changes.of(table, event, [insert(['2', 'a'])], 0);
   assert.equal(looks, 1);
   table.adopt(schemaOf([int('uid'), text('name'), int('age')], ['name']));
-  const [change] = changes.of(table, event, [insert(['3', 'c', '9'])]) ?? [];
+  const [change] = changes.of(table, event, [insert(['3', 'c', '9'])], 0) ?? [];
   assert.equal(looks, 2);
   assert.deepEqual(
     [change?.key, change?.table, change?.shape, change?.body.toString()],

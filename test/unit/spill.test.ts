@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import type { Change } from '../../shared/change/change.ts';
+import type { PlacedChange } from '../../sync-worker/capture/transaction.ts';
 import { ChangeBuffer, deleteLeftovers, SpillFailed, type SpillMark } from '../../sync-worker/capture/spill.ts';
 
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -19,12 +19,12 @@ const MEBIBYTE = 2 ** 20;
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-function change(key: string, body: string | Buffer = '', op: Change['op'] = 'write'): Change {
-  return { op, table: `shop.t${key.length % 3}(id)`, key, shape: 'abcdefgh', body: Buffer.from(body) };
+function change(key: string, body: string | Buffer = '', op: PlacedChange['op'] = 'write', ordinal = 7): PlacedChange {
+  return { op, table: `shop.t${key.length % 3}(id)`, key, shape: 'abcdefgh', body: Buffer.from(body), ordinal };
 }
 
-async function all(buffer: ChangeBuffer): Promise<Change[]> {
-  const changes: Change[] = [];
+async function all(buffer: ChangeBuffer): Promise<PlacedChange[]> {
+  const changes: PlacedChange[] = [];
   for await (const one of buffer.changes()) changes.push({ ...one, body: Buffer.from(one.body) });
   return changes;
 }
@@ -36,9 +36,10 @@ const anyChange = fc
     key: fc.string({ unit: 'grapheme', maxLength: 20 }),
     shape: fc.constantFrom('abcdefgh', '12345678'),
     body: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+    ordinal: fc.nat({ max: 9_999_999_998 }),
   })
-  .map((value) => ({ ...value }) as Change);
-type Step = { push: Change } | { spill: true } | { mark: true } | { return: number };
+  .map((value) => ({ ...value }) as PlacedChange);
+type Step = { push: PlacedChange } | { spill: true } | { mark: true } | { return: number };
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: anyChange.map((push) => ({ push })) },
   { weight: 1, arbitrary: fc.constant({ spill: true } as const) },
@@ -54,7 +55,7 @@ test('whatever is pushed, spilled, marked and returned to, it reads as an array 
       const folder = join(root, `property-${runs}`);
       mkdirSync(folder);
       const buffer = new ChangeBuffer({ folder, memoryBytesMax: bound });
-      let model: Change[] = [];
+      let model: PlacedChange[] = [];
       let marks: { mark: SpillMark; length: number }[] = [];
       for (const step of steps) {
         if ('push' in step) {

@@ -2,10 +2,12 @@
 --   KEYS  stamp, then one entry a change
 --   ARGV  the message's head (JSON: BatchHead and changeTables), force ("1": go on over a gap),
 --         then for each change: op (1) version (45) shape (8) table's number (4); body
---   ->    {"applied", to, key...}  the stamp's `to` now; the keys whose removed entries want to be read back
+--   ->    {"applied", to, key...}  the stamp's `to` now; the keys whose removed entries want to be read back, some of
+--                                  them where there are very many
 --         {"fenced", plan}         the message is of a plan that was replaced
 --         {"gap", to}              what lies between the stamp's `to` and the message's `from` never came
 -- A message that was applied before, or a part of it, is free of effect: each change is compared with the stamp.
+local READ_BACK_MAX, HOLES_MAX = 1000, 16
 local batch = cjson.decode(ARGV[1])
 local stamp = readStamp(KEYS[1])
 local epochBefore = stamp and string.sub(stamp.to, 1, 10)
@@ -54,6 +56,14 @@ if batch.hole then
     table.insert(stamp.holes, batch.hole)
   end
 end
+-- What lies below the floor counts for nobody anyway. Of too many the oldest goes, and all from before its end with it.
+table.sort(stamp.holes, function(one, other) return one[2] < other[2] end)
+if #stamp.holes > HOLES_MAX and stamp.holes[#stamp.holes - HOLES_MAX][2] > stamp.floor then
+  stamp.floor = stamp.holes[#stamp.holes - HOLES_MAX][2]
+end
+while stamp.holes[1] and stamp.holes[1][2] <= stamp.floor do
+  table.remove(stamp.holes, 1)
+end
 
 -- Under no ring would it be trusted.
 local function isUntrusted(header, followed)
@@ -93,7 +103,7 @@ for index = 2, #KEYS do
         redis.call('SET', entry, renewed .. body, 'KEEPTTL')
       else
         redis.call('UNLINK', entry)
-        if op == 'R' then table.insert(readBack, entry) end
+        if op == 'R' and #readBack < READ_BACK_MAX then table.insert(readBack, entry) end
       end
     end
   end
@@ -103,13 +113,15 @@ if batch.to >= stamp.to then
   stamp.to = batch.to
   stamp.origin = batch.origin
   stamp.gtid = batch.gtid
+  -- Below the stamp it is no word about what is here: a capture that resumed from before would make changes that are
+  -- dropped look fresh. A later epoch may begin at a place that was passed before: what was known as of a time may be
+  -- ahead again.
+  if batch.asOf > stamp.asOf or (epochBefore and epochBefore < string.sub(stamp.to, 1, 10)) then
+    stamp.asOf = batch.asOf
+  end
 end
 stamp.origin = stamp.origin or batch.origin
 stamp.gtid = stamp.gtid or batch.gtid
--- A later epoch may begin at a place that was passed before: what was known as of a time may be ahead again.
-if batch.asOf > stamp.asOf or (epochBefore and epochBefore < string.sub(stamp.to, 1, 10)) then
-  stamp.asOf = batch.asOf
-end
 if #stamp.holes == 0 then
   stamp.holes = nil
 end

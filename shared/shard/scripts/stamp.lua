@@ -1,5 +1,33 @@
 -- What the scripts of followed tables share; shared/stamp/stamp.ts says it for the gateway, entry.ts has the header.
 
+local function isVersion(value)
+  return type(value) == 'string' and string.len(value) == 45 and not string.find(value, '[^0-9]')
+end
+
+local function areVersions(map)
+  if type(map) ~= 'table' then
+    return false
+  end
+  for _, version in pairs(map) do
+    if not isVersion(version) then
+      return false
+    end
+  end
+  return true
+end
+
+local function areHoles(list)
+  if type(list) ~= 'table' then
+    return false
+  end
+  for index, hole in pairs(list) do
+    if type(index) ~= 'number' or not areVersions(hole) or #hole ~= 2 then
+      return false
+    end
+  end
+  return true
+end
+
 -- The shard's stamp; nil where there is none, or where it is not ours.
 local function readStamp(key)
   local stored = redis.pcall('GET', key)
@@ -7,9 +35,15 @@ local function readStamp(key)
     return nil
   end
   local decodes, stamp = pcall(cjson.decode, stored)
-  if decodes and type(stamp) == 'table' and type(stamp.to) == 'string' and type(stamp.floor) == 'string'
-      and type(stamp.plan) == 'number' and type(stamp.rings) == 'table' and type(stamp.tables) == 'table' then
-    stamp.holes = stamp.holes or {}
+  if not decodes or type(stamp) ~= 'table' then
+    return nil
+  end
+  if stamp.holes == nil then
+    stamp.holes = {}
+  end
+  if type(stamp.plan) == 'number' and isVersion(stamp.to) and isVersion(stamp.floor)
+      and type(stamp.asOf) == 'number' and type(stamp.origin) == 'string' and type(stamp.gtid) == 'string'
+      and areVersions(stamp.rings) and areVersions(stamp.tables) and areHoles(stamp.holes) then
     return stamp
   end
   return nil
