@@ -2,6 +2,8 @@
  * The whole of sync, end to end, while everything around it breaks: the worker, the broker, a shard, the links between
  * them, the binlog, the checkpoint, the queues. After each, every key is asked for and every entry of every shard is
  * looked at: none may be other than what MySQL says, and nothing may have been dropped that was not lost.
+ *
+ *     RINGFILL_SYNC_MISTAKE=…   with a product that does something wrong (sync-world.ts): it has to turn red
  */
 import assert from 'node:assert/strict';
 import { copyFile, rename, rm } from 'node:fs/promises';
@@ -235,7 +237,7 @@ describe('a half-open link of the worker is noticed, and what was missed comes a
     brokerLink.cut();
     const cutAt = performance.now();
     await world.change('unsent', 20, 21, 127);
-    await until('it is noticed', () => told() === toldBefore + toldAll, LINK_NOTICED_WITHIN_MS);
+    await until('it is noticed', () => told() >= toldBefore + toldAll, LINK_NOTICED_WITHIN_MS);
     t.diagnostic(`all connections given up after ${since(cutAt)}`);
     assert.deepEqual(await world.wrongAnswers(), [], 'meanwhile');
     brokerLink.reset();

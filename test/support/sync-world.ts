@@ -72,11 +72,6 @@ const MISTAKES: Readonly<Record<string, Patch>> = {
     part: '    stamp.tables[followed] = floor\n',
     instead: '',
   },
-  'early-checkpoint': {
-    file: 'sync-worker/capture/capture-run.ts',
-    part: 'this.#confirmed.close(this.#checkpoint(this.#passed, to));',
-    instead: 'this.#options.save(this.#checkpoint(this.#passed, to) as Checkpoint);',
-  },
 };
 
 const atEnd: (() => Promise<unknown>)[] = [];
