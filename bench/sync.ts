@@ -20,7 +20,7 @@ import { demoAccount } from '../stack/demo-data/load.ts';
 import { chooseFreePort } from '../stack/ports.ts';
 import { type RingfillProcess, startGateway, startSyncWorker } from '../stack/ringfill-process.ts';
 import { startStack, type Stack } from '../stack/stack.ts';
-import { BinlogReader } from '../sync-worker/capture/binlog-reader.ts';
+import { BinlogReader } from '../sync-worker/capture/binlog/binlog-reader.ts';
 
 const ROWS_A_STATEMENT = 1_000;
 const TABLE = 'bench.rows_';

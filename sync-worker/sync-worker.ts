@@ -21,7 +21,7 @@ import { ApplyService } from './apply/apply-service.ts';
 import { ReadBack } from './apply/read-back.ts';
 import type { Station } from './capture/capture-run.ts';
 import { CaptureService } from './capture/capture-service.ts';
-import { askHighest } from './capture/plan.ts';
+import { askHighest } from './capture/continuity/plan.ts';
 import { buildOperations } from './operations.ts';
 import { SyncWorkerTelemetry } from './telemetry.ts';
 

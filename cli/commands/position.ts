@@ -2,9 +2,9 @@ import { Command } from 'commander';
 import { loadConfig } from '../../shared/config/load.ts';
 import { messageOf, OriginUnavailable, SetupError } from '../../shared/errors/errors.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
-import { OriginSession } from '../../sync-worker/capture/capture-session.ts';
-import { type Checkpoint, checkpointPath, readCheckpoint } from '../../sync-worker/capture/checkpoint.ts';
-import { readBinlogEnd } from '../../sync-worker/capture/continuity-origin.ts';
+import { OriginSession } from '../../sync-worker/capture/continuity/capture-session.ts';
+import { type Checkpoint, checkpointPath, readCheckpoint } from '../../sync-worker/capture/continuity/checkpoint.ts';
+import { readBinlogEnd } from '../../sync-worker/capture/continuity/continuity-origin.ts';
 import { alignedTable } from '../aligned-table.ts';
 
 type OriginNow = { readonly identity: string; readonly end: LogPosition } | { readonly unreachable: string };

@@ -13,8 +13,8 @@ import type { BatchHead, ChangeBatch } from '../../shared/change/change-batch.ts
 import type { VersionedChange } from '../../shared/change/change.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { laterOf, versionOf } from '../../shared/version/version.ts';
-import type { Hole } from './continuity.ts';
-import type { PlacedChange, Transaction } from './transaction.ts';
+import type { Hole } from './continuity/continuity.ts';
+import type { PlacedChange, Transaction } from './assembler/transaction.ts';
 
 /** What every message of a moment says beside its span. */
 export interface Saying {

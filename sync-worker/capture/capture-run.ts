@@ -13,23 +13,23 @@
  *     confirmed   the last flush to all shards of which, and before which, every message is confirmed: the checkpoint
  */
 import { setImmediate } from 'node:timers/promises';
-import type { BinlogEvent } from './binlog-event.ts';
+import type { BinlogEvent } from './binlog/binlog-event.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { encodeBatch, type ChangeBatch } from '../../shared/change/change-batch.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { comparePositions, fileNumber, type LogPosition, versionOf } from '../../shared/version/version.ts';
-import type { Assembler } from './assembler.ts';
+import type { Assembler } from './assembler/assembler.ts';
 import { Batcher, type Plan, type Saying } from './batcher.ts';
-import type { Checkpoint } from './checkpoint.ts';
-import { ConfirmedFlushes } from './checkpoint-confirmed.ts';
-import { bridgeCrash, type Continuity, type Refuted } from './continuity.ts';
-import { FollowedGtids } from './continuity-gtid.ts';
-import type { BinlogEnd, OriginNow } from './continuity-origin.ts';
+import type { Checkpoint } from './continuity/checkpoint.ts';
+import { ConfirmedFlushes } from './continuity/checkpoint-confirmed.ts';
+import { bridgeCrash, type Continuity, type Refuted } from './continuity/continuity.ts';
+import { FollowedGtids } from './continuity/continuity-gtid.ts';
+import type { BinlogEnd, OriginNow } from './continuity/continuity-origin.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { type Highest, nextPlan } from './plan.ts';
-import type { Transaction } from './transaction.ts';
+import { type Highest, nextPlan } from './continuity/plan.ts';
+import type { Transaction } from './assembler/transaction.ts';
 
 /** The binlog as events, from where it was opened; what ends it is thrown by the iteration. */
 export interface EventSource {

@@ -17,14 +17,14 @@ import { Layers } from '../../shared/ring/layers.ts';
 import { ringHash } from '../../shared/stamp/followed.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
-import { Assembler } from './assembler.ts';
-import { BinlogReader } from './binlog-reader.ts';
+import { Assembler } from './assembler/assembler.ts';
+import { BinlogReader } from './binlog/binlog-reader.ts';
 import { Capture, type CaptureStatus } from './capture.ts';
 import type { BatchSession, CapturedTables, ShardLane, Station } from './capture-run.ts';
-import { CheckpointWriter } from './checkpoint.ts';
-import { viewOf } from './event-table.ts';
-import type { Highest } from './plan.ts';
-import { deleteLeftovers } from './spill.ts';
+import { CheckpointWriter } from './continuity/checkpoint.ts';
+import { viewOf } from './binlog/event-table.ts';
+import type { Highest } from './continuity/plan.ts';
+import { deleteLeftovers } from './assembler/spill.ts';
 
 export interface CaptureServiceOptions {
   readonly config: Config & { readonly sync: SyncConfig };

@@ -20,8 +20,8 @@ import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
-import type { Assembler } from './assembler.ts';
-import { BinlogLost } from './binlog-lost.ts';
+import type { Assembler } from './assembler/assembler.ts';
+import { BinlogLost } from './binlog/binlog-lost.ts';
 import {
   type BatchSession,
   BinlogStalled,
@@ -32,12 +32,12 @@ import {
   type ShardLane,
   type Station,
 } from './capture-run.ts';
-import { OriginSession, type SessionOptions } from './capture-session.ts';
-import { type CheckpointWriter, CheckpointTaken } from './checkpoint.ts';
-import { type Continuity, decideContinuity, type ReadFrom, type Refuted } from './continuity.ts';
-import { type BinlogEnd, readBinlogEnd, readOriginState } from './continuity-origin.ts';
-import { acquireLock, type HeldLock, LockLost } from './lock.ts';
-import { type Highest, nextPlan } from './plan.ts';
+import { OriginSession, type SessionOptions } from './continuity/capture-session.ts';
+import { type CheckpointWriter, CheckpointTaken } from './continuity/checkpoint.ts';
+import { type Continuity, decideContinuity, type ReadFrom, type Refuted } from './continuity/continuity.ts';
+import { type BinlogEnd, readBinlogEnd, readOriginState } from './continuity/continuity-origin.ts';
+import { acquireLock, type HeldLock, LockLost } from './continuity/lock.ts';
+import { type Highest, nextPlan } from './continuity/plan.ts';
 
 export interface CaptureOptions {
   /** Of the installation. */

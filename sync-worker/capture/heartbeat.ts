@@ -10,7 +10,7 @@
  * Questions overlap. They are asked on a connection of their own that has proved to be of the server that is followed.
  */
 import { comparePositions, type LogPosition } from '../../shared/version/version.ts';
-import type { BinlogEnd } from './continuity-origin.ts';
+import type { BinlogEnd } from './continuity/continuity-origin.ts';
 
 export interface HeartbeatOptions {
   readonly everyMs: number;

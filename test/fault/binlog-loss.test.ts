@@ -9,7 +9,7 @@ import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { hang, kill, openLink, resume } from '../../stack/faults.ts';
 import { type MysqlServer, startMysql } from '../../stack/mysql.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
-import type { BinlogEvent } from '../../sync-worker/capture/binlog-event.ts';
+import type { BinlogEvent } from '../../sync-worker/capture/binlog/binlog-event.ts';
 import { binlogEnd, Following, rootConnection } from '../support/binlog.ts';
 import { temporaryFolder } from '../support/stack.ts';
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openLink } from '../../stack/faults.ts';
-import { highestOf } from '../../sync-worker/capture/plan.ts';
+import { highestOf } from '../../sync-worker/capture/continuity/plan.ts';
 import type { Station } from '../../sync-worker/capture/capture-run.ts';
 import { until } from '../support/broker.ts';
 import {

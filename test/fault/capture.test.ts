@@ -5,7 +5,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kill } from '../../stack/faults.ts';
-import { checkpointPath } from '../../sync-worker/capture/checkpoint.ts';
+import { checkpointPath } from '../../sync-worker/capture/continuity/checkpoint.ts';
 import { epochOf, epochStart } from '../../shared/version/version.ts';
 import { until } from '../support/broker.ts';
 import {

@@ -14,7 +14,7 @@ import { createConnection } from 'mysql2/promise';
 import { decodeBatch } from '../../shared/change/change-batch.ts';
 import { hang, kill, openLink, resume } from '../../stack/faults.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
-import { checkpointPath } from '../../sync-worker/capture/checkpoint.ts';
+import { checkpointPath } from '../../sync-worker/capture/continuity/checkpoint.ts';
 import { openBroker, readyIn, until } from '../support/broker.ts';
 import { StalenessWatch } from '../support/staleness-watch.ts';
 import {

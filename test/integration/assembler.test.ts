@@ -12,10 +12,10 @@ import { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { readTableSchema } from '../../shared/origin/table-schema.ts';
 import { comparePositions, type LogPosition } from '../../shared/version/version.ts';
-import { Assembler } from '../../sync-worker/capture/assembler.ts';
-import { BinlogReader } from '../../sync-worker/capture/binlog-reader.ts';
-import { viewOf } from '../../sync-worker/capture/event-table.ts';
-import type { Transaction } from '../../sync-worker/capture/transaction.ts';
+import { Assembler } from '../../sync-worker/capture/assembler/assembler.ts';
+import { BinlogReader } from '../../sync-worker/capture/binlog/binlog-reader.ts';
+import { viewOf } from '../../sync-worker/capture/binlog/event-table.ts';
+import type { Transaction } from '../../sync-worker/capture/assembler/transaction.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const stack = await testStack();

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import type { BinlogEvent, EventCells } from '../../sync-worker/capture/binlog-event.ts';
+import type { BinlogEvent, EventCells } from '../../sync-worker/capture/binlog/binlog-event.ts';
 import { binlogEnd, Following, type FollowOptions, rootConnection } from '../support/binlog.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { testStack } from '../support/stack.ts';

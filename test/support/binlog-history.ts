@@ -6,7 +6,7 @@ import ZongJi from '@vlasky/zongji';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { comparePositions, type LogPosition, versionOf } from '../../shared/version/version.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
-import { FollowedGtids } from '../../sync-worker/capture/continuity-gtid.ts';
+import { FollowedGtids } from '../../sync-worker/capture/continuity/continuity-gtid.ts';
 
 export interface HistoryOrigin {
   readonly host: string;

@@ -5,9 +5,9 @@ import { createConnection, type Connection, type RowDataPacket } from 'mysql2/pr
 import { binlogEndQuery } from '../../shared/origin/origin-identity.ts';
 import { sqlServerOf } from '../../shared/origin/server-version.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
-import type { BinlogEvent } from '../../sync-worker/capture/binlog-event.ts';
-import { BinlogLost } from '../../sync-worker/capture/binlog-lost.ts';
-import { BinlogReader, type BinlogReaderOptions } from '../../sync-worker/capture/binlog-reader.ts';
+import type { BinlogEvent } from '../../sync-worker/capture/binlog/binlog-event.ts';
+import { BinlogLost } from '../../sync-worker/capture/binlog/binlog-lost.ts';
+import { BinlogReader, type BinlogReaderOptions } from '../../sync-worker/capture/binlog/binlog-reader.ts';
 
 export interface Address {
   readonly host: string;

@@ -16,8 +16,8 @@ import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { type MysqlOptions, type MysqlServer, startMysql } from '../../stack/mysql.ts';
 import { CaptureService } from '../../sync-worker/capture/capture-service.ts';
 import type { Station } from '../../sync-worker/capture/capture-run.ts';
-import { type Checkpoint, checkpointPath, readCheckpoint } from '../../sync-worker/capture/checkpoint.ts';
-import { type Highest, highestOf } from '../../sync-worker/capture/plan.ts';
+import { type Checkpoint, checkpointPath, readCheckpoint } from '../../sync-worker/capture/continuity/checkpoint.ts';
+import { type Highest, highestOf } from '../../sync-worker/capture/continuity/plan.ts';
 import { memoryLog, type SyncedConfig, until } from './broker.ts';
 import { temporaryFolder } from './stack.ts';
 

@@ -10,10 +10,10 @@ import { parseConfig } from '../../shared/config/load.ts';
 import type { Column } from '../../shared/origin/column.ts';
 import { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import { composeSchema } from '../../shared/origin/table-schema.ts';
-import { Assembler } from '../../sync-worker/capture/assembler.ts';
-import type { BinlogEvent, EventRow, EventTable } from '../../sync-worker/capture/binlog-event.ts';
-import type { SpillOptions } from '../../sync-worker/capture/spill.ts';
-import type { Transaction } from '../../sync-worker/capture/transaction.ts';
+import { Assembler } from '../../sync-worker/capture/assembler/assembler.ts';
+import type { BinlogEvent, EventRow, EventTable } from '../../sync-worker/capture/binlog/binlog-event.ts';
+import type { SpillOptions } from '../../sync-worker/capture/assembler/spill.ts';
+import type { Transaction } from '../../sync-worker/capture/assembler/transaction.ts';
 
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`assembler: seed ${seed}\n`);

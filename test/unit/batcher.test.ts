@@ -6,7 +6,7 @@ import { type ChangeBatch, decodeBatch, encodeBatch } from '../../shared/change/
 import { Layers } from '../../shared/ring/layers.ts';
 import { epochStart, versionOf } from '../../shared/version/version.ts';
 import { Batcher, type Saying } from '../../sync-worker/capture/batcher.ts';
-import type { PlacedChange, Transaction } from '../../sync-worker/capture/transaction.ts';
+import type { PlacedChange, Transaction } from '../../sync-worker/capture/assembler/transaction.ts';
 
 const EPOCH = 1_000;
 const TABLES = ['shop.items(id)', 'shop.orders(id)'] as const;

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { BinlogDecoder, type DecoderOptions } from '../../sync-worker/capture/binlog-decoder.ts';
-import type { BinlogEvent } from '../../sync-worker/capture/binlog-event.ts';
-import { Charsets } from '../../sync-worker/capture/charsets.ts';
-import { mariadbDialect } from '../../sync-worker/capture/dialect/mariadb.ts';
-import { mysqlDialect } from '../../sync-worker/capture/dialect/mysql.ts';
-import { EVENT } from '../../sync-worker/capture/event-types.ts';
-import { LogPlace } from '../../sync-worker/capture/log-place.ts';
-import { rowsBytes } from '../../sync-worker/capture/rows.ts';
+import { BinlogDecoder, type DecoderOptions } from '../../sync-worker/capture/binlog/binlog-decoder.ts';
+import type { BinlogEvent } from '../../sync-worker/capture/binlog/binlog-event.ts';
+import { Charsets } from '../../sync-worker/capture/binlog/charsets.ts';
+import { mariadbDialect } from '../../sync-worker/capture/binlog/dialect/mariadb.ts';
+import { mysqlDialect } from '../../sync-worker/capture/binlog/dialect/mysql.ts';
+import { EVENT } from '../../sync-worker/capture/binlog/event-types.ts';
+import { LogPlace } from '../../sync-worker/capture/binlog/log-place.ts';
+import { rowsBytes } from '../../sync-worker/capture/binlog/rows.ts';
 
 const FILE = 'mysql-bin.000007';
 const ARTIFICIAL = 0x20;

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Column } from '../../shared/origin/column.ts';
-import type { EventColumn } from '../../sync-worker/capture/binlog-event.ts';
-import { cellDecoder, type CellType } from '../../sync-worker/capture/cells.ts';
-import { Charsets } from '../../sync-worker/capture/charsets.ts';
-import { ByteReader } from '../../sync-worker/capture/event-bytes.ts';
-import { agrees, viewOf } from '../../sync-worker/capture/event-table.ts';
-import { TYPE } from '../../sync-worker/capture/event-types.ts';
-import { jsonDoubleText, jsonText } from '../../sync-worker/capture/json-binary.ts';
+import type { EventColumn } from '../../sync-worker/capture/binlog/binlog-event.ts';
+import { cellDecoder, type CellType } from '../../sync-worker/capture/binlog/cells.ts';
+import { Charsets } from '../../sync-worker/capture/binlog/charsets.ts';
+import { ByteReader } from '../../sync-worker/capture/binlog/event-bytes.ts';
+import { agrees, viewOf } from '../../sync-worker/capture/binlog/event-table.ts';
+import { TYPE } from '../../sync-worker/capture/binlog/event-types.ts';
+import { jsonDoubleText, jsonText } from '../../sync-worker/capture/binlog/json-binary.ts';
 
 function decoded(type: Partial<CellType>, hex: string): string {
   const whole: CellType = {

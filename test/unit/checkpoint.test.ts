@@ -6,14 +6,14 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { versionOf } from '../../shared/version/version.ts';
-import { ConfirmedFlushes } from '../../sync-worker/capture/checkpoint-confirmed.ts';
+import { ConfirmedFlushes } from '../../sync-worker/capture/continuity/checkpoint-confirmed.ts';
 import {
   type Checkpoint,
   checkpointPath,
   CheckpointTaken,
   CheckpointWriter,
   readCheckpoint,
-} from '../../sync-worker/capture/checkpoint.ts';
+} from '../../sync-worker/capture/continuity/checkpoint.ts';
 import { temporaryFolder } from '../support/stack.ts';
 
 const place = { file: 'mysql-bin.000042', position: 4_711 };

@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { epochOf, epochStart, versionOf } from '../../shared/version/version.ts';
-import type { Checkpoint, FoundCheckpoint } from '../../sync-worker/capture/checkpoint.ts';
+import type { Checkpoint, FoundCheckpoint } from '../../sync-worker/capture/continuity/checkpoint.ts';
 import {
   bridgeCrash,
   type ContinuityQuestion,
   decideContinuity,
   type OriginState,
   type PositionTrouble,
-} from '../../sync-worker/capture/continuity.ts';
-import { FollowedGtids, hasExecuted, provesContinuity } from '../../sync-worker/capture/continuity-gtid.ts';
-import { highestOf, nextEpoch, nextPlan, NOTHING_SEEN } from '../../sync-worker/capture/plan.ts';
+} from '../../sync-worker/capture/continuity/continuity.ts';
+import { FollowedGtids, hasExecuted, provesContinuity } from '../../sync-worker/capture/continuity/continuity-gtid.ts';
+import { highestOf, nextEpoch, nextPlan, NOTHING_SEEN } from '../../sync-worker/capture/continuity/plan.ts';
 
 const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
 const UUID2 = '2c256447-3f0d-431b-9a25-bddf1f1f6ef6';

@@ -5,8 +5,8 @@ import { parseConfig } from '../../shared/config/load.ts';
 import type { Column } from '../../shared/origin/column.ts';
 import { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import { composeSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
-import type { EventRow, EventTable } from '../../sync-worker/capture/binlog-event.ts';
-import { type EventView, RowChanges, type ViewOf } from '../../sync-worker/capture/row-changes.ts';
+import type { EventRow, EventTable } from '../../sync-worker/capture/binlog/binlog-event.ts';
+import { type EventView, RowChanges, type ViewOf } from '../../sync-worker/capture/assembler/row-changes.ts';
 
 const plain = { nullable: false, charset: null, collation: null, lengthMax: null, precision: null, scale: null };
 const int = (name: string): Column => ({

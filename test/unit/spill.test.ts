@@ -7,8 +7,13 @@ import { after, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import type { PlacedChange } from '../../sync-worker/capture/transaction.ts';
-import { ChangeBuffer, deleteLeftovers, SpillFailed, type SpillMark } from '../../sync-worker/capture/spill.ts';
+import type { PlacedChange } from '../../sync-worker/capture/assembler/transaction.ts';
+import {
+  ChangeBuffer,
+  deleteLeftovers,
+  SpillFailed,
+  type SpillMark,
+} from '../../sync-worker/capture/assembler/spill.ts';
 
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`spill: seed ${seed}\n`);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { canonicalXid, readStatement } from '../../sync-worker/capture/statements.ts';
+import { canonicalXid, readStatement } from '../../sync-worker/capture/assembler/statements.ts';
 
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`statements: seed ${seed}\n`);

@@ -37,7 +37,7 @@ const MISTAKES: Readonly<Record<string, readonly Patch[]>> = {
   ],
   'old-keys-are-left': [
     {
-      file: 'sync-worker/capture/row-changes.ts',
+      file: 'sync-worker/capture/assembler/row-changes.ts',
       part: 'if (oldKey !== undefined && oldKey !== newKey)',
       instead: 'if (oldKey !== undefined && newKey === undefined)',
     },

@@ -1,5 +1,5 @@
 /** What differs between MySQL's binlog and MariaDB's, and must not be known anywhere else. */
-import type { SqlServer } from '../../../shared/origin/server-version.ts';
+import type { SqlServer } from '../../../../shared/origin/server-version.ts';
 import type { ByteReader } from '../event-bytes.ts';
 
 /** How a transaction, or a statement outside any, is introduced. */

@@ -10,10 +10,10 @@
  * decoded when they are asked for, so that what waits is bounded in bytes.
  */
 import ZongJi from '@vlasky/zongji';
-import { codeOf, messageOf } from '../../shared/errors/errors.ts';
-import { mysqlOptions } from '../../shared/origin/mysql-url.ts';
-import { sqlServerOf } from '../../shared/origin/server-version.ts';
-import type { LogPosition } from '../../shared/version/version.ts';
+import { codeOf, messageOf } from '../../../shared/errors/errors.ts';
+import { mysqlOptions } from '../../../shared/origin/mysql-url.ts';
+import { sqlServerOf } from '../../../shared/origin/server-version.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 import { BinlogDecoder } from './binlog-decoder.ts';
 import type { BinlogEvent } from './binlog-event.ts';
 import { BinlogLost, type LossReason } from './binlog-lost.ts';

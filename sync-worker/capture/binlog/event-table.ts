@@ -6,14 +6,14 @@
  * overwritten; and where not even the key is the same, the table's floor rises. Both are always safe.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { TableConfig } from '../../shared/config/schema.ts';
-import type { KeyPart } from '../../shared/key/key-part.ts';
-import { type Column, isUnsigned } from '../../shared/origin/column.ts';
-import { keyPartType } from '../../shared/origin/key-type.ts';
-import type { TableSchema } from '../../shared/origin/table-schema.ts';
+import type { TableConfig } from '../../../shared/config/schema.ts';
+import type { KeyPart } from '../../../shared/key/key-part.ts';
+import { type Column, isUnsigned } from '../../../shared/origin/column.ts';
+import { keyPartType } from '../../../shared/origin/key-type.ts';
+import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import type { EventCells, EventColumn, EventTable } from './binlog-event.ts';
 import { inet4Text, inet6Text, uuidText } from './dialect/mariadb.ts';
-import type { EventView } from './row-changes.ts';
+import type { EventView } from '../assembler/row-changes.ts';
 
 /** What a cell has to go through to be what a SELECT would have sent. */
 type Conversion = (cell: Buffer) => Buffer;

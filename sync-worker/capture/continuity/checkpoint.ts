@@ -7,8 +7,8 @@
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, messageOf } from '../../shared/errors/errors.ts';
-import { epochOf, isVersion, type LogPosition } from '../../shared/version/version.ts';
+import { codeOf, messageOf } from '../../../shared/errors/errors.ts';
+import { epochOf, isVersion, type LogPosition } from '../../../shared/version/version.ts';
 
 export interface Checkpoint {
   /** The server's identity; origin-identity.ts. */

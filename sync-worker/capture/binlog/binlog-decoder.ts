@@ -8,9 +8,9 @@
  *   tells transactions apart must be read; there Undecodable is thrown, and the stream ends.
  */
 import { crc32 } from 'node:zlib';
-import { messageOf } from '../../shared/errors/errors.ts';
-import { sqlServerOf } from '../../shared/origin/server-version.ts';
-import { comparePositions, type LogPosition } from '../../shared/version/version.ts';
+import { messageOf } from '../../../shared/errors/errors.ts';
+import { sqlServerOf } from '../../../shared/origin/server-version.ts';
+import { comparePositions, type LogPosition } from '../../../shared/version/version.ts';
 import type { BinlogEvent } from './binlog-event.ts';
 import { CharsetMissing, type Charsets } from './charsets.ts';
 import type { Dialect, EventHeader } from './dialect/dialect.ts';

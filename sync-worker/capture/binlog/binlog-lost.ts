@@ -1,5 +1,5 @@
 /** Why the binlog could not be read on, by what the capture does about it. */
-import type { LogPosition } from '../../shared/version/version.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 
 export type LossReason =
   /** The server no longer has what was asked for: changes are missing. */

@@ -18,7 +18,7 @@
  * Only the first words are parsed. An executable comment whose version the servers do not agree on ends them: what
  * follows may or may not have been executed, so the statement is of a kind unknown, and concerns every table.
  */
-import type { TableName } from '../../shared/origin/table-name.ts';
+import type { TableName } from '../../../shared/origin/table-name.ts';
 
 export type Statement =
   | { readonly kind: 'begin' | 'commit' | 'rollback' | 'xa-end' }

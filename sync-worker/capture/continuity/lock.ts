@@ -9,9 +9,9 @@
  */
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cellText } from '../../shared/origin/cells.ts';
-import { messageOf } from '../../shared/errors/errors.ts';
-import { quoteText } from '../../shared/origin/table-name.ts';
+import { cellText } from '../../../shared/origin/cells.ts';
+import { messageOf } from '../../../shared/errors/errors.ts';
+import { quoteText } from '../../../shared/origin/table-name.ts';
 import { OriginSession, type SessionOptions } from './capture-session.ts';
 
 /** The server's patience with a silent holder. */

@@ -4,7 +4,7 @@
  *
  * Every event says where it ends. Events of tables that nobody follows come without their rows, or not at all.
  */
-import type { LogPosition } from '../../shared/version/version.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 
 interface Located {
   /** Where the event ends; inside a MariaDB transaction the place is not known, and the last known one stands here. */

@@ -6,8 +6,8 @@
  * Both come from the clock, so that an installation that has lost all its state still goes up, and from the highest
  * ever seen, so that a clock that was set back does not take them down.
  */
-import type { Stamp } from '../../shared/stamp/stamp.ts';
-import { epochOf } from '../../shared/version/version.ts';
+import type { Stamp } from '../../../shared/stamp/stamp.ts';
+import { epochOf } from '../../../shared/version/version.ts';
 
 export interface Highest {
   readonly epoch: number;

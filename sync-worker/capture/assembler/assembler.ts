@@ -22,10 +22,10 @@
  *
  * One assembler a connection: a new connection reads everything that was open or prepared again.
  */
-import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
-import type { Log } from '../../shared/telemetry/log.ts';
-import { comparePositions, type LogPosition, ORDINAL_LAST } from '../../shared/version/version.ts';
-import type { BinlogEvent } from './binlog-event.ts';
+import type { ExposedTable } from '../../../shared/origin/exposed-table.ts';
+import type { Log } from '../../../shared/telemetry/log.ts';
+import { comparePositions, type LogPosition, ORDINAL_LAST } from '../../../shared/version/version.ts';
+import type { BinlogEvent } from '../binlog/binlog-event.ts';
 import { ORDINALS_OF_A_ROW, RowChanges, type ViewOf } from './row-changes.ts';
 import { ChangeBuffer, SpillFailed, type SpillMark, START, type SpillOptions } from './spill.ts';
 import { canonicalXid, readStatement, type Statement } from './statements.ts';

@@ -2,7 +2,7 @@
  * Where in the binlog we are. An event says in 32 bits where it ends, and a file is longer than that where one
  * transaction is; inside a transaction MariaDB says nothing at all.
  */
-import type { LogPosition } from '../../shared/version/version.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 
 const WRAP = 2 ** 32;
 

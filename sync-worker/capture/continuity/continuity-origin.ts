@@ -1,12 +1,12 @@
 /** What the server says of its binlog now: what `continuity.ts` decides by. */
 import { GtidSet } from '@vlasky/zongji';
-import { OriginUnavailable } from '../../shared/errors/errors.ts';
-import type { Queryable } from '../../shared/origin/information-schema.ts';
-import { cellText } from '../../shared/origin/cells.ts';
-import { binlogEndQuery } from '../../shared/origin/origin-identity.ts';
-import type { SqlServer } from '../../shared/origin/server-version.ts';
-import { quoteText } from '../../shared/origin/table-name.ts';
-import type { LogPosition } from '../../shared/version/version.ts';
+import { OriginUnavailable } from '../../../shared/errors/errors.ts';
+import type { Queryable } from '../../../shared/origin/information-schema.ts';
+import { cellText } from '../../../shared/origin/cells.ts';
+import { binlogEndQuery } from '../../../shared/origin/origin-identity.ts';
+import type { SqlServer } from '../../../shared/origin/server-version.ts';
+import { quoteText } from '../../../shared/origin/table-name.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 import type { OriginState } from './continuity.ts';
 import type { GtidHistory } from './continuity-gtid.ts';
 

@@ -5,13 +5,13 @@
  * It ends at the first trouble; whoever wants to go on opens another.
  */
 import { type Connection, createConnection } from 'mysql2/promise';
-import { messageOf, OriginUnavailable } from '../../shared/errors/errors.ts';
-import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
-import { cellText } from '../../shared/origin/cells.ts';
-import { describeOrigin, mysqlOptions } from '../../shared/origin/mysql-url.ts';
-import { identityQuery, originIdentity } from '../../shared/origin/origin-identity.ts';
-import type { TextResult } from '../../shared/origin/origin-pool.ts';
-import { type SqlServer, sqlServerOf } from '../../shared/origin/server-version.ts';
+import { messageOf, OriginUnavailable } from '../../../shared/errors/errors.ts';
+import { withinDeadline } from '../../../shared/lifecycle/deadline.ts';
+import { cellText } from '../../../shared/origin/cells.ts';
+import { describeOrigin, mysqlOptions } from '../../../shared/origin/mysql-url.ts';
+import { identityQuery, originIdentity } from '../../../shared/origin/origin-identity.ts';
+import type { TextResult } from '../../../shared/origin/origin-pool.ts';
+import { type SqlServer, sqlServerOf } from '../../../shared/origin/server-version.ts';
 
 export interface SessionOptions {
   readonly url: string;

@@ -1,5 +1,5 @@
 /** MariaDB: GTIDs of domain, server and sequence, in an event that stands for BEGIN; no commit times. */
-import { isAtLeast } from '../../../shared/origin/server-version.ts';
+import { isAtLeast } from '../../../../shared/origin/server-version.ts';
 import { EVENT } from '../event-types.ts';
 import { firstMatch, type Dialect } from './dialect.ts';
 

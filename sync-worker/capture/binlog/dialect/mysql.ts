@@ -1,5 +1,5 @@
 /** MySQL: GTIDs of a UUID and a number, or none; commit times in µs. */
-import { isAtLeast } from '../../../shared/origin/server-version.ts';
+import { isAtLeast } from '../../../../shared/origin/server-version.ts';
 import { type ByteReader, Undecodable } from '../event-bytes.ts';
 import { EVENT } from '../event-types.ts';
 import { firstMatch, type Dialect, type Introduction } from './dialect.ts';

@@ -5,7 +5,7 @@
  * (the last one of each domain *and* server), which tells whether a transaction of another server is in its history.
  */
 import { GtidSet } from '@vlasky/zongji';
-import type { SqlServer } from '../../shared/origin/server-version.ts';
+import type { SqlServer } from '../../../shared/origin/server-version.ts';
 
 type Flavour = SqlServer['flavour'];
 

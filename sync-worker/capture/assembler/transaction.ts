@@ -1,6 +1,6 @@
 /** What the assembler makes of events: one committed transaction, or a statement outside any, whole. */
-import type { Change } from '../../shared/change/change.ts';
-import type { LogPosition } from '../../shared/version/version.ts';
+import type { Change } from '../../../shared/change/change.ts';
+import type { LogPosition } from '../../../shared/version/version.ts';
 
 export interface PlacedChange extends Change {
   /**

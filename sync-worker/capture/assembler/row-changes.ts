@@ -16,13 +16,13 @@
  *   reads it anew, and the schema with it.
  * - Where not even the key can be read, the table's floor has to rise: nobody knows whose entry it was.
  */
-import type { ChangeOp } from '../../shared/change/change.ts';
-import { absenceIsCacheable } from '../../shared/key/key-part.ts';
-import { rowIdOfCells } from '../../shared/key/row-id.ts';
-import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
-import type { TableSchema } from '../../shared/origin/table-schema.ts';
-import { CellMismatch } from '../../shared/row/row-json.ts';
-import type { EventCells, EventRow, EventTable } from './binlog-event.ts';
+import type { ChangeOp } from '../../../shared/change/change.ts';
+import { absenceIsCacheable } from '../../../shared/key/key-part.ts';
+import { rowIdOfCells } from '../../../shared/key/row-id.ts';
+import type { ExposedTable } from '../../../shared/origin/exposed-table.ts';
+import type { TableSchema } from '../../../shared/origin/table-schema.ts';
+import { CellMismatch } from '../../../shared/row/row-json.ts';
+import type { EventCells, EventRow, EventTable } from '../binlog/binlog-event.ts';
 import type { PlacedChange } from './transaction.ts';
 
 /** Where in an event's rows the cells are that the schema speaks of. */

@@ -14,7 +14,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Change } from '../../shared/change/change.ts';
+import type { Change } from '../../../shared/change/change.ts';
 import type { PlacedChange } from './transaction.ts';
 
 export interface SpillOptions {

@@ -18,7 +18,7 @@
  * A new epoch comes with every decision but `resume`. After a purge the old one would do where the binlog went on
  * without a break; but the file that could tell is gone, and with everything dropped nothing is gained by keeping it.
  */
-import { epochStart, type LogPosition, versionOf, fileNumber } from '../../shared/version/version.ts';
+import { epochStart, type LogPosition, versionOf, fileNumber } from '../../../shared/version/version.ts';
 import type { Checkpoint, FoundCheckpoint } from './checkpoint.ts';
 import { type GtidHistory, hasExecuted, provesContinuity } from './continuity-gtid.ts';
 import { type Highest, nextEpoch } from './plan.ts';
