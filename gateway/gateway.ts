@@ -11,8 +11,7 @@ import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
 import { awaitTables } from '../shared/origin/await-tables.ts';
 import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { plainRead } from '../shared/origin/plain-read.ts';
-import { provedRead } from '../shared/origin/proved-read.ts';
+import { leaseTtlMs, primaryReader } from '../shared/origin/primary-reads.ts';
 import { OriginReads } from '../shared/origin/origin-reads.ts';
 import type { ExposedTable } from '../shared/origin/exposed-table.ts';
 import { replicaRead } from '../shared/origin/replica-read.ts';
@@ -30,10 +29,6 @@ import { GatewayTelemetry } from './telemetry.ts';
 
 /** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
 const WATCH_ORIGIN_MS = 2_000;
-/** A lease outlives the origin read that it covers, by the time that the fill takes. */
-const LEASE_MARGIN_MS = 1_000;
-/** An origin read waits for a connection as long as it may take itself; and is repeated once if the table has changed. */
-const READ_DEADLINES = 3;
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -146,26 +141,22 @@ export class Gateway {
   }
 
   #originReads(): OriginReads {
-    const { connections, batchRowsMax, waitingMax, timeoutMs, replicaWaitMs } = this.#config.origin;
-    const common = {
-      connections,
-      batchRowsMax,
-      waitingMax,
-      waitMsMax: timeoutMs,
-      reload: async (table: ExposedTable) => this.#tables?.reload(table),
-    };
+    const { origin } = this.#config;
     const server = () => this.#knownTables().server;
-    const primary = new RowReader({
-      ...common,
-      readPlain: plainRead(this.#pool),
-      readProved: provedRead(this.#pool, server),
-      onRead: (table, rowsAsked, seconds) => this.#telemetry.originRead(table.label, 'primary', rowsAsked, seconds),
+    const hooks = (from: 'primary' | 'replica') => ({
+      reload: async (table: ExposedTable) => this.#tables?.reload(table),
+      onRead: (table: ExposedTable, rowsAsked: number, seconds: number) =>
+        this.#telemetry.originRead(table.label, from, rowsAsked, seconds),
     });
+    const primary = primaryReader(this.#pool, origin, server, hooks('primary'));
     if (this.#replicas.length === 0) return new OriginReads(primary);
+    const { connections, batchRowsMax, waitingMax, timeoutMs, replicaWaitMs } = origin;
     const read = replicaRead(this.#replicas, server, replicaWaitMs);
-    const onRead = (table: ExposedTable, rowsAsked: number, seconds: number) =>
-      this.#telemetry.originRead(table.label, 'replica', rowsAsked, seconds);
-    return new OriginReads(primary, new RowReader({ ...common, readPlain: read, readProved: read, onRead }));
+    const bounds = { connections, batchRowsMax, waitingMax, waitMsMax: timeoutMs };
+    return new OriginReads(
+      primary,
+      new RowReader({ readPlain: read, readProved: read, ...bounds, ...hooks('replica') }),
+    );
   }
 
   #replicaPool(url: string): OriginPool {
@@ -195,7 +186,7 @@ export class Gateway {
       seenVersions: this.#replicas.length === 0 ? undefined : new SeenVersions(),
       trustRules: trustRulesOf(this.#config),
       writeWaitMs: this.#config.sync?.writeWaitMs ?? 0,
-      leaseTtlMs: this.#config.origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,
+      leaseTtlMs: leaseTtlMs(this.#config.origin),
       now: Date.now,
       random: Math.random,
       isOriginUp: () => this.#pool.state === 'closed',

@@ -10,9 +10,7 @@ import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
 import { awaitTables } from '../shared/origin/await-tables.ts';
 import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { plainRead } from '../shared/origin/plain-read.ts';
-import { provedRead } from '../shared/origin/proved-read.ts';
-import { RowReader } from '../shared/origin/row-reader.ts';
+import { leaseTtlMs, primaryReader } from '../shared/origin/primary-reads.ts';
 import type { Layers } from '../shared/ring/layers.ts';
 import { shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard } from '../shared/shard/shard.ts';
@@ -24,10 +22,6 @@ import { CaptureService } from './capture/capture-service.ts';
 import { askHighest } from './capture/continuity/plan.ts';
 import { buildOperations } from './operations.ts';
 import { SyncWorkerTelemetry } from './telemetry.ts';
-
-/** As in the gateway: an origin read waits as long as it may take itself, and is repeated once if the table has changed. */
-const READ_DEADLINES = 3;
-const LEASE_MARGIN_MS = 1_000;
 
 export interface SyncWorkerOptions {
   readonly config: Config;
@@ -183,19 +177,11 @@ export class SyncWorker {
 
   #readBack(tables: ExposedTables): ReadBack {
     const { origin } = this.#config;
-    const reader = new RowReader({
-      readPlain: plainRead(this.#pool),
-      readProved: provedRead(this.#pool, () => tables.server),
-      connections: origin.connections,
-      batchRowsMax: origin.batchRowsMax,
-      waitingMax: origin.waitingMax,
-      waitMsMax: origin.timeoutMs,
-      reload: (table) => tables.reload(table),
-    });
+    const reader = primaryReader(this.#pool, origin, () => tables.server, { reload: (table) => tables.reload(table) });
     return new ReadBack({
       tables: followed(tables),
       reader,
-      leaseTtlMs: origin.timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS,
+      leaseTtlMs: leaseTtlMs(origin),
       log: this.#log,
       onOutcome: (outcome) => this.#telemetry.readBack(outcome),
     });

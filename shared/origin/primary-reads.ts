@@ -1,0 +1,37 @@
+/** Reads from the primary, as the configuration bounds them: the gateway's, and those of the worker's read-back. */
+import type { Config } from '../config/schema.ts';
+import type { OriginPool } from './origin-pool.ts';
+import { plainRead } from './plain-read.ts';
+import { provedRead } from './proved-read.ts';
+import { RowReader, type RowReaderOptions } from './row-reader.ts';
+import type { SqlServer } from './server-version.ts';
+
+/** A lease outlives the origin read that it covers, by the time that the fill takes. */
+const LEASE_MARGIN_MS = 1_000;
+/**
+ * A read waits for a connection as long as it may take itself, and is repeated once if the table has changed. One that
+ * takes longer still, among many locked rows, loses its lease, and is not stored.
+ */
+const READ_DEADLINES = 3;
+
+export function leaseTtlMs({ timeoutMs }: Config['origin']): number {
+  return timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS;
+}
+
+/** @param server as it is known by the time of a read. */
+export function primaryReader(
+  pool: OriginPool,
+  { connections, batchRowsMax, waitingMax, timeoutMs }: Config['origin'],
+  server: () => SqlServer,
+  hooks: Pick<RowReaderOptions, 'reload' | 'onRead'>,
+): RowReader {
+  return new RowReader({
+    readPlain: plainRead(pool),
+    readProved: provedRead(pool, server),
+    connections,
+    batchRowsMax,
+    waitingMax,
+    waitMsMax: timeoutMs,
+    ...hooks,
+  });
+}
