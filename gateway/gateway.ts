@@ -11,11 +11,10 @@ import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
 import { awaitTables } from '../shared/origin/await-tables.ts';
 import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { leaseTtlMs, primaryReader } from '../shared/origin/primary-reads.ts';
+import { boundedReader, leaseTtlMs, primaryReader } from '../shared/origin/bounded-reads.ts';
 import { OriginReads } from '../shared/origin/origin-reads.ts';
 import type { ExposedTable } from '../shared/origin/exposed-table.ts';
 import { replicaRead } from '../shared/origin/replica-read.ts';
-import { RowReader } from '../shared/origin/row-reader.ts';
 import type { Layers } from '../shared/ring/layers.ts';
 import { ringHashOf, shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard } from '../shared/shard/shard.ts';
@@ -150,13 +149,8 @@ export class Gateway {
     });
     const primary = primaryReader(this.#pool, origin, server, hooks('primary'));
     if (this.#replicas.length === 0) return new OriginReads(primary);
-    const { connections, batchRowsMax, waitingMax, timeoutMs, replicaWaitMs } = origin;
-    const read = replicaRead(this.#replicas, server, replicaWaitMs);
-    const bounds = { connections, batchRowsMax, waitingMax, waitMsMax: timeoutMs };
-    return new OriginReads(
-      primary,
-      new RowReader({ readPlain: read, readProved: read, ...bounds, ...hooks('replica') }),
-    );
+    const read = replicaRead(this.#replicas, server, origin.replicaWaitMs);
+    return new OriginReads(primary, boundedReader({ readPlain: read, readProved: read }, origin, hooks('replica')));
   }
 
   #replicaPool(url: string): OriginPool {

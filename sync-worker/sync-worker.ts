@@ -10,7 +10,7 @@ import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
 import { awaitTables } from '../shared/origin/await-tables.ts';
 import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { leaseTtlMs, primaryReader } from '../shared/origin/primary-reads.ts';
+import { leaseTtlMs, primaryReader } from '../shared/origin/bounded-reads.ts';
 import type { Layers } from '../shared/ring/layers.ts';
 import { shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard } from '../shared/shard/shard.ts';
@@ -134,8 +134,7 @@ export class SyncWorker {
     this.#capture = new CaptureService({
       config: this.#config,
       tables,
-      highestStamps: () =>
-        askHighest(this.#shards().map((shard) => ({ stamp: async () => (await shard.seenStamp())?.stamp }))),
+      highestStamps: () => askHighest(this.#shards()),
       log: this.#log,
       onStation: (station) => {
         this.#telemetry.passed(station);

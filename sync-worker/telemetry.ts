@@ -1,7 +1,8 @@
 /** The sync worker's metrics, named once. Labels are bounded: shards, rings and outcomes, never keys. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ShardQueue } from '../shared/broker/topology.ts';
-import { type DecodedBatch, tableNumberOf } from '../shared/change/change-batch.ts';
+import type { DecodedBatch } from '../shared/change/change-batch.ts';
+import { nowMicros } from '../shared/lifecycle/now-micros.ts';
 import type { ReadBackOutcome } from './apply/read-back.ts';
 import type { ShardApplyStatus } from './apply/status.ts';
 import type { CaptureStatus } from './capture/capture.ts';
@@ -9,6 +10,19 @@ import type { Station } from './capture/capture-run.ts';
 
 /** From the same machine to a backlog of hours. Seconds. */
 const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3_600];
+
+/** What a shard's status has counted since this process started. */
+const COUNTS: readonly [name: string, help: string, read: (status: ShardApplyStatus) => number][] = [
+  ['ringfill_applied_messages_total', 'Messages applied since this process started.', ({ messages }) => messages],
+  ['ringfill_applied_bytes_total', 'Bytes of the messages applied since this process started.', ({ bytes }) => bytes],
+  [
+    'ringfill_apply_gaps_total',
+    'How often changes were lost, and what the shard held was dropped.',
+    ({ gaps }) => gaps,
+  ],
+  ['ringfill_apply_fenced_total', 'Messages of a plan that was replaced.', ({ fenced }) => fenced],
+  ['ringfill_dead_letters_total', 'Messages that could never be applied.', ({ deadLetters }) => deadLetters],
+];
 
 export interface Statuses {
   readonly capture: () => CaptureStatus | undefined;
@@ -44,7 +58,10 @@ export class SyncWorkerTelemetry {
     registers: [this.registry],
   });
 
+  readonly #shards: Statuses['shards'];
+
   constructor({ capture, shards }: Statuses) {
+    this.#shards = shards;
     collectDefaultMetrics({ register: this.registry });
     this.#ofCapture('ringfill_capture_following', '1 while this process follows the binlog.', () => {
       const status = capture();
@@ -66,36 +83,8 @@ export class SyncWorkerTelemetry {
     this.#ofShard('ringfill_apply_connected', '1 while a channel is open to the shard’s queue.', (status) =>
       Number(status.connected),
     );
-    this.#countOfShard(
-      'ringfill_applied_messages_total',
-      'Messages applied since this process started.',
-      (status) => status.messages,
-    );
-    this.#countOfShard(
-      'ringfill_applied_bytes_total',
-      'Bytes of the messages applied since this process started.',
-      (status) => status.bytes,
-    );
-    this.#countOfShard(
-      'ringfill_apply_gaps_total',
-      'How often changes were lost, and what the shard held was dropped.',
-      (status) => status.gaps,
-    );
-    this.#countOfShard(
-      'ringfill_apply_fenced_total',
-      'Messages of a plan that was replaced.',
-      (status) => status.fenced,
-    );
-    this.#countOfShard(
-      'ringfill_dead_letters_total',
-      'Messages that could never be applied.',
-      (status) => status.deadLetters,
-    );
-
-    this.#shards = shards;
+    for (const [name, help, read] of COUNTS) this.#countOfShard(name, help, read);
   }
-
-  readonly #shards: Statuses['shards'];
 
   passed(station: Station): void {
     this.#stations.inc({ station });
@@ -105,14 +94,13 @@ export class SyncWorkerTelemetry {
   applied({ ring, shard }: ShardQueue, { head, changes, changeTables }: DecodedBatch): void {
     const counts = new Map<string, number>();
     for (const change of changes) {
-      const table = changeTables[tableNumberOf(change)] ?? '';
+      const table = changeTables[change.table] ?? '';
       counts.set(table, (counts.get(table) ?? 0) + 1);
     }
     for (const [table, count] of counts) this.#changes.inc({ ring, shard, table }, count);
     if (head.oldest === undefined) return;
-    const nowMicros = (performance.timeOrigin + performance.now()) * 1000;
     const { atMicros, by } = head.oldest;
-    this.#delay.observe({ ring, shard, since: by }, Math.max(0, nowMicros - atMicros) / 1e6);
+    this.#delay.observe({ ring, shard, since: by }, Math.max(0, nowMicros() - atMicros) / 1e6);
   }
 
   readBack(outcome: ReadBackOutcome): void {
@@ -134,7 +122,7 @@ export class SyncWorkerTelemetry {
   }
 
   #ofShard(name: string, help: string, read: (status: ShardApplyStatus) => number | undefined): void {
-    const statuses = () => this.#shards();
+    const statuses = this.#shards;
     void new Gauge({
       name,
       help,
@@ -150,9 +138,8 @@ export class SyncWorkerTelemetry {
     });
   }
 
-  /** What the status has counted since this process started. */
   #countOfShard(name: string, help: string, read: (status: ShardApplyStatus) => number): void {
-    const statuses = () => this.#shards();
+    const statuses = this.#shards;
     void new Counter({
       name,
       help,

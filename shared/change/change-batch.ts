@@ -43,6 +43,8 @@ export interface FramedChange {
   readonly key: Buffer;
   readonly head: Buffer;
   readonly body: Buffer;
+  /** The table's number in the head. */
+  readonly table: number;
 }
 
 export interface DecodedBatch {
@@ -98,21 +100,22 @@ export function decodeBatch(message: Buffer): DecodedBatch {
     const end = bodyAt + message.readUInt32BE(at + 2);
     if (end > message.length) throw new BatchUnreadable('a change is cut off');
     const changeHead = message.subarray(at + LENGTHS, keyAt);
-    requireChangeHead(changeHead, changeTables);
-    changes.push({ head: changeHead, key: message.subarray(keyAt, bodyAt), body: message.subarray(bodyAt, end) });
+    const table = tableNumberIn(changeHead, changeTables);
+    changes.push({
+      head: changeHead,
+      key: message.subarray(keyAt, bodyAt),
+      body: message.subarray(bodyAt, end),
+      table,
+    });
     at = end;
   }
   return { head, changeTables, changes };
 }
 
-/** Which of the batch's tables a change is of. */
-export function tableNumberOf({ head }: FramedChange): number {
-  return Number(head.toString('latin1', HEAD_LENGTH - TABLE_WIDTH));
-}
-
-function requireChangeHead(head: Buffer, tables: readonly string[]): void {
+function tableNumberIn(head: Buffer, tables: readonly string[]): number {
   const text = head.toString('latin1');
-  if (CHANGE_HEAD.test(text) && Number(text.slice(-TABLE_WIDTH)) < tables.length) return;
+  const table = Number(text.slice(-TABLE_WIDTH));
+  if (CHANGE_HEAD.test(text) && table < tables.length) return table;
   throw new BatchUnreadable('a change has a head that does not fit');
 }
 

@@ -2,10 +2,10 @@
 import type { RowId } from '../key/row-id.ts';
 import { cellText } from './cells.ts';
 import type { Queryable } from './information-schema.ts';
-import { type FoundRow, type OriginRow, type ReadBatch, rowsOf, selectRows, whereIds } from './row-select.ts';
+import { type FoundRow, type OriginRow, type ReadRows, rowsOf, selectRows, whereIds } from './row-select.ts';
 import type { TableSchema } from './table-schema.ts';
 
-export function plainRead(origin: Queryable): ReadBatch {
+export function plainRead(origin: Queryable): ReadRows {
   return async (schema, wanted) => {
     const ids = wanted.map(({ id }) => id);
     const rows = rowsOf(schema, await origin.query(selectRows(schema, ids)));

@@ -20,7 +20,7 @@ import { cellNumber, cellText } from './cells.ts';
 import { binlogEndQuery, identityQuery, originIdentity } from './origin-identity.ts';
 import type { TextResult } from './origin-pool.ts';
 import { plainRead } from './plain-read.ts';
-import { type OriginRow, type ReadBatch, rowsOf, selectRows } from './row-select.ts';
+import { type OriginRow, type ReadRows, rowsOf, selectRows } from './row-select.ts';
 import type { SqlServer } from './server-version.ts';
 import type { TableSchema } from './table-schema.ts';
 
@@ -38,7 +38,7 @@ type Lock = 'SKIP LOCKED' | 'NOWAIT' | 'WAIT';
 const LOCK_WAIT_MS = 500;
 
 /** @param server as it is known by then; it is asked at each read. */
-export function provedRead(origin: PacketPort, server: () => SqlServer): ReadBatch {
+export function provedRead(origin: PacketPort, server: () => SqlServer): ReadRows {
   return async (schema, wanted) => {
     const ids = wanted.map(({ id }) => id);
     const session = new ProvingSession(origin, server());

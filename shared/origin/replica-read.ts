@@ -9,7 +9,7 @@
 import { OriginUnavailable } from '../errors/errors.ts';
 import { cellNumber } from './cells.ts';
 import type { OriginPool, TextResult } from './origin-pool.ts';
-import { type LeaseBase, type OriginRow, type ReadBatch, rowsOf, selectRows } from './row-select.ts';
+import { type LeaseBase, type OriginRow, type ReadRows, rowsOf, selectRows } from './row-select.ts';
 import type { SqlServer } from './server-version.ts';
 import { quoteText } from './table-name.ts';
 
@@ -22,7 +22,7 @@ export type ReplicaPool = Pick<OriginPool, 'state' | 'packet'>;
  * Rows that could not be proved are left out of the answer: they are read from the primary. Absence is said with proof.
  * @param waitMs how long a replica that is behind is waited for.
  */
-export function replicaRead(replicas: readonly ReplicaPool[], server: () => SqlServer, waitMs: number): ReadBatch {
+export function replicaRead(replicas: readonly ReplicaPool[], server: () => SqlServer, waitMs: number): ReadRows {
   let turn = 0;
   return async (schema, wanted) => {
     const none = new Map<string, OriginRow>();

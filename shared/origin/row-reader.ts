@@ -11,12 +11,12 @@ import { parseRowId, type RowId } from '../key/row-id.ts';
 import { CellMismatch } from '../row/row-json.ts';
 import type { ExposedTable } from './exposed-table.ts';
 import { Gathering, SELECT_SPACING_MS } from './gathering.ts';
-import type { LeaseBase, OriginRow, ReadBatch, Wanted } from './row-select.ts';
+import type { LeaseBase, OriginRow, ReadRows, Wanted } from './row-select.ts';
 
 export interface RowReaderOptions {
   /** Reads a batch of a table that is not followed; of one that is. By segment; what is not found is absent. */
-  readonly readPlain: ReadBatch;
-  readonly readProved?: ReadBatch;
+  readonly readPlain: ReadRows;
+  readonly readProved?: ReadRows;
   /** The most SELECTs that run at once. */
   readonly connections: number;
   readonly batchRowsMax: number;

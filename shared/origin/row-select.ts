@@ -49,7 +49,7 @@ export interface Wanted {
 export type FoundRow = OriginRow & { readonly kind: 'row' };
 
 /** Ids of one table -> what was found, by segment; ids that are not there are absent. */
-export type ReadBatch = (schema: TableSchema, wanted: readonly Wanted[]) => Promise<Map<string, OriginRow>>;
+export type ReadRows = (schema: TableSchema, wanted: readonly Wanted[]) => Promise<Map<string, OriginRow>>;
 
 export function selectRows(schema: TableSchema, ids: readonly RowId[]): string {
   return `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`;

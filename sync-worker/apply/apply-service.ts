@@ -15,7 +15,7 @@ import type { Config, RingConfig, SyncConfig } from '../../shared/config/schema.
 import { stampKey } from '../../shared/key/cache-key.ts';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import type { Endpoint } from '../../shared/shard/endpoint.ts';
-import { ringHash } from '../../shared/stamp/followed.ts';
+import { ringHashOf } from '../../shared/shard/shard-layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { ShardApply } from './shard-apply.ts';
 import type { ShardApplyStatus } from './status.ts';
@@ -55,7 +55,7 @@ export class ApplyService {
           endpoint: ring.shards[queue.shard] as Endpoint,
           followed: {
             stampKey: stampKey(config.keyPrefix),
-            ringHash: ringHash(Object.keys(ring.shards), ring.placement ?? 'balanced'),
+            ringHash: ringHashOf(ring),
           },
         },
         bury: (from, why, message) => undertaker.bury(from, why, message),

@@ -12,6 +12,7 @@
 import type { BatchHead, ChangeBatch } from '../../shared/change/change-batch.ts';
 import type { VersionedChange } from '../../shared/change/change.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
+import { nowMicros } from '../../shared/lifecycle/now-micros.ts';
 import { laterOf, versionOf } from '../../shared/version/version.ts';
 import type { Hole } from './continuity/continuity.ts';
 import type { PlacedChange, Transaction } from './assembler/transaction.ts';
@@ -209,7 +210,7 @@ function ordinalText(ordinal: number): string {
 /** A transaction has come just now. */
 function momentOf({ committedAtMicros }: Transaction): BatchHead['oldest'] {
   if (committedAtMicros !== undefined) return { atMicros: committedAtMicros, by: 'commit' };
-  return { atMicros: Math.round((performance.timeOrigin + performance.now()) * 1000), by: 'receipt' };
+  return { atMicros: nowMicros(), by: 'receipt' };
 }
 
 function newLane<Shard>(shard: Shard, from: string): Lane<Shard> {

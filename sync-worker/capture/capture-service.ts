@@ -14,7 +14,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { unlessAborted } from '../../shared/lifecycle/unless-aborted.ts';
 import { Layers } from '../../shared/ring/layers.ts';
-import { ringHash } from '../../shared/stamp/followed.ts';
+import { ringHashOf } from '../../shared/shard/shard-layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
 import { Assembler } from './assembler/assembler.ts';
@@ -72,7 +72,7 @@ export class CaptureService {
           ),
         })),
       ),
-      rings: config.rings.map((ring) => ringHash(Object.keys(ring.shards), ring.placement ?? 'balanced')),
+      rings: config.rings.map(ringHashOf),
       tables,
       checkpoints: (hooks) => new CheckpointWriter({ stateFolder: sync.stateFolder, name: sync.name, ...hooks }),
       ports: {

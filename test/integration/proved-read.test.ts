@@ -12,7 +12,7 @@ import { binlogEndQuery, identityQuery, originIdentity } from '../../shared/orig
 import { OriginPool, type TextResult } from '../../shared/origin/origin-pool.ts';
 import { provedRead } from '../../shared/origin/proved-read.ts';
 import { replicaRead } from '../../shared/origin/replica-read.ts';
-import { type OriginRow, type Proof, type ReadBatch, rowsOf, selectRows } from '../../shared/origin/row-select.ts';
+import { type OriginRow, type Proof, type ReadRows, rowsOf, selectRows } from '../../shared/origin/row-select.ts';
 import { type SqlServer, sqlServerOf } from '../../shared/origin/server-version.ts';
 import { readTableSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
 import { cellText } from '../../shared/origin/cells.ts';
@@ -89,7 +89,7 @@ interface Seen {
 }
 
 /** Reads and writes side by side; then all that was read, and the judge. */
-async function readUnderWriters(read: ReadBatch, replica = false): Promise<{ seen: Seen[]; history: BinlogHistory }> {
+async function readUnderWriters(read: ReadRows, replica = false): Promise<{ seen: Seen[]; history: BinlogHistory }> {
   await admin.query('DELETE FROM proof.counters');
   const history = await BinlogHistory.follow({ host, port, flavour }, 'proof', 'counters');
   const until = performance.now() + RUN_MS;
@@ -173,7 +173,7 @@ describe(`rows read under ${WRITERS} writers on ${ROWS} rows, ${server.flavour} 
   });
 
   test('the judge does judge: the same packet with a plain SELECT is wrong time and again', async () => {
-    const unsound: ReadBatch = async (table, wanted) => {
+    const unsound: ReadRows = async (table, wanted) => {
       const results = await origin.packet([
         identityQuery(server),
         selectRows(

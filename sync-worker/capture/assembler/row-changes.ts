@@ -37,7 +37,7 @@ export interface EventView {
 export type ViewOf = (event: EventTable, schema: TableSchema) => EventView | undefined;
 
 /** All that stays the same from row to row. */
-interface Plan {
+interface TablePlan {
   readonly schema: TableSchema;
   readonly followedName: string;
   readonly view: EventView | undefined;
@@ -57,7 +57,7 @@ const BODY_BYTES_MAX = 4 * 1_048_576;
 
 export class RowChanges {
   readonly #viewOf: ViewOf;
-  readonly #plans = new WeakMap<EventTable, Plan>();
+  readonly #plans = new WeakMap<EventTable, TablePlan>();
 
   constructor(viewOf: ViewOf) {
     this.#viewOf = viewOf;
@@ -95,7 +95,7 @@ export class RowChanges {
     return changes;
   }
 
-  #planOf(table: ExposedTable, event: EventTable): Plan {
+  #planOf(table: ExposedTable, event: EventTable): TablePlan {
     const known = this.#plans.get(event);
     // The schema is replaced when the server's table has changed, also under a table map that is still in use.
     if (known !== undefined && known.schema === table.schema) return known;
@@ -105,7 +105,7 @@ export class RowChanges {
   }
 }
 
-function makePlan(table: ExposedTable, view: EventView | undefined): Plan {
+function makePlan(table: ExposedTable, view: EventView | undefined): TablePlan {
   const { schema, followedName } = table;
   const common = { schema, followedName, view };
   switch (table.settings.strategy) {
@@ -121,14 +121,20 @@ function makePlan(table: ExposedTable, view: EventView | undefined): Plan {
   }
 }
 
-function presentChange(table: ExposedTable, plan: Plan, key: string, cells: EventCells, ordinal: number): PlacedChange {
+function presentChange(
+  table: ExposedTable,
+  plan: TablePlan,
+  key: string,
+  cells: EventCells,
+  ordinal: number,
+): PlacedChange {
   if (plan.present !== 'write') return change(plan, plan.present, key, NO_BODY, ordinal);
   const body = bodyOf(plan, cells);
   const isKept = body !== undefined && body.length <= Math.min(table.settings.rowBytesMax, BODY_BYTES_MAX);
   return isKept ? change(plan, 'write', key, body, ordinal) : change(plan, 'remove', key, NO_BODY, ordinal);
 }
 
-function bodyOf({ schema, view }: Plan, cells: EventCells): Buffer | undefined {
+function bodyOf({ schema, view }: TablePlan, cells: EventCells): Buffer | undefined {
   const exposed = view?.exposedCells?.(cells);
   if (exposed === undefined) return undefined;
   try {
@@ -140,7 +146,7 @@ function bodyOf({ schema, view }: Plan, cells: EventCells): Buffer | undefined {
 }
 
 function change(
-  { followedName, schema }: Plan,
+  { followedName, schema }: TablePlan,
   op: ChangeOp,
   key: string,
   body: Buffer,

@@ -13,6 +13,7 @@ import { keyPartType } from '../../../shared/origin/key-type.ts';
 import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import type { EventCells, EventColumn, EventTable } from './binlog-event.ts';
 import { inet4Text, inet6Text, uuidText } from './dialect/mariadb.ts';
+import { GEOMETRY_NAMES } from './table-map.ts';
 import type { EventView } from '../assembler/row-changes.ts';
 
 /** What a cell has to go through to be what a SELECT would have sent. */
@@ -170,17 +171,8 @@ function isSameType(event: EventColumn, column: Column): boolean {
   }
 }
 
-const GEOMETRIES: ReadonlySet<string> = new Set([
-  'geometry',
-  'point',
-  'linestring',
-  'polygon',
-  'multipoint',
-  'multilinestring',
-  'multipolygon',
-  'geometrycollection',
-  'geomcollection',
-]);
+/** MySQL 8 has another name for the last. */
+const GEOMETRIES: ReadonlySet<string> = new Set([...GEOMETRY_NAMES, 'geomcollection']);
 
 function isSameCharset(event: EventColumn, column: Column): boolean {
   return charsetName(event.charset) === charsetName(column.charset);

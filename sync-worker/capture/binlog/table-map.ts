@@ -308,7 +308,8 @@ function composeColumn(
   return { column, decoder: cellDecoder(cell) };
 }
 
-const GEOMETRY_NAMES = [
+/** By the number that the metadata has for each. */
+export const GEOMETRY_NAMES = [
   'geometry',
   'point',
   'linestring',

@@ -6,6 +6,7 @@
  * Both come from the clock, so that an installation that has lost all its state still goes up, and from the highest
  * ever seen, so that a clock that was set back does not take them down.
  */
+import type { Shard } from '../../../shared/shard/shard.ts';
 import type { Stamp } from '../../../shared/stamp/stamp.ts';
 import { epochOf } from '../../../shared/version/version.ts';
 
@@ -27,9 +28,9 @@ export function highestOf(stamps: Iterable<Pick<Stamp, 'to' | 'plan'> | undefine
 }
 
 /** Of the stamps of those shards that answer. */
-export async function askHighest(shards: Iterable<{ stamp(): Promise<Stamp | undefined> }>): Promise<Highest> {
-  const answers = await Promise.allSettled([...shards].map((shard) => shard.stamp()));
-  return highestOf(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : undefined)));
+export async function askHighest(shards: Iterable<Pick<Shard, 'seenStamp'>>): Promise<Highest> {
+  const answers = await Promise.allSettled([...shards].map((shard) => shard.seenStamp()));
+  return highestOf(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value?.stamp : undefined)));
 }
 
 /** Seconds since 1970, or one above the highest seen. */

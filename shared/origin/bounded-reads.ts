@@ -1,4 +1,4 @@
-/** Reads from the primary, as the configuration bounds them: the gateway's, and those of the worker's read-back. */
+/** Reads from the origin, as the configuration bounds them: the gateway's, and those of the worker's read-back. */
 import type { Config } from '../config/schema.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { plainRead } from './plain-read.ts';
@@ -18,20 +18,23 @@ export function leaseTtlMs({ timeoutMs }: Config['origin']): number {
   return timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS;
 }
 
+type Reads = Pick<RowReaderOptions, 'readPlain' | 'readProved'>;
+type Hooks = Pick<RowReaderOptions, 'reload' | 'onRead'>;
+
 /** @param server as it is known by the time of a read. */
 export function primaryReader(
   pool: OriginPool,
-  { connections, batchRowsMax, waitingMax, timeoutMs }: Config['origin'],
+  origin: Config['origin'],
   server: () => SqlServer,
-  hooks: Pick<RowReaderOptions, 'reload' | 'onRead'>,
+  hooks: Hooks,
 ): RowReader {
-  return new RowReader({
-    readPlain: plainRead(pool),
-    readProved: provedRead(pool, server),
-    connections,
-    batchRowsMax,
-    waitingMax,
-    waitMsMax: timeoutMs,
-    ...hooks,
-  });
+  return boundedReader({ readPlain: plainRead(pool), readProved: provedRead(pool, server) }, origin, hooks);
+}
+
+export function boundedReader(
+  reads: Reads,
+  { connections, batchRowsMax, waitingMax, timeoutMs }: Config['origin'],
+  hooks: Hooks,
+): RowReader {
+  return new RowReader({ ...reads, connections, batchRowsMax, waitingMax, waitMsMax: timeoutMs, ...hooks });
 }
