@@ -14,6 +14,7 @@ import { hang, kill, resume } from '../../stack/faults.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 import * as ringfill from '../../stack/ringfill-process.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
+import { until } from '../support/broker.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { createHammerTable, hammer, HAMMER_ROWS, type HammerReport, raceEveryRow } from '../support/hammer.ts';
@@ -27,6 +28,8 @@ const READERS = 32;
 const GATEWAY_STOPS_MS = 15;
 /** After which every entry must be right: the staleness bound, and a heartbeat. */
 const SETTLE_MS = 3_000;
+/** How often every row is raced for: what is rare in one pass shows in several. */
+const RACES = 5;
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`visibility-hammer: seed ${seed}, ${RUN_MS} ms a strategy\n`);
 
@@ -101,12 +104,34 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
     await killings;
     clearInterval(stopping);
     stopping = setInterval(stop, 2 * GATEWAY_STOPS_MS);
-    await raceEveryRow({ ...common, forget });
+    for (let race = 0; race < RACES; race += 1) {
+      await raceEveryRow({ ...common, forget });
+      // The next race would mend what stays wrong.
+      if (!(await settles(urls, db))) break;
+    }
     return { report, urls, db };
   } finally {
     clearInterval(stopping);
     await killings;
   }
+}
+
+async function settles(urls: readonly string[], db: string): Promise<boolean> {
+  const areRight = async () => (await Promise.all(urls.map((url) => staleRows(url, db)))).flat().length === 0;
+  return await until('every answer is what MySQL says', areRight, SETTLE_MS).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The ids of the rows and absences that this gateway answers otherwise than MySQL would. */
+async function staleRows(url: string, db: string): Promise<number[]> {
+  const [rows] = await admin.query<RowDataPacket[]>(`SELECT id, CAST(counter AS CHAR) AS counter FROM ${db}.counters`);
+  const expected = new Map(rows.map(({ id, counter }) => [id as number, counter as string]));
+  const ids = Array.from({ length: HAMMER_ROWS }, (_, index) => index + 1);
+  const answer = await fetch(`${url}/${db}/counters?ids=${ids.join(',')}`);
+  const { rows: answers } = (await answer.json()) as { rows: ({ counter: string } | null)[] };
+  return ids.filter((id, index) => answers[index]?.counter !== expected.get(id));
 }
 
 const strategies = (process.env['RINGFILL_HAMMER_STRATEGIES'] ?? 'overwrite').split(',') as Strategy[];
@@ -132,18 +157,7 @@ for (const [strategy, { report, urls, db }] of hammered) {
 
     test(`${SETTLE_MS} ms later every row and every absence is what MySQL says, whoever is asked`, async () => {
       await sleep(SETTLE_MS);
-      const [rows] = await admin.query<RowDataPacket[]>(
-        `SELECT id, CAST(counter AS CHAR) AS counter FROM ${db}.counters`,
-      );
-      const expected = new Map(rows.map(({ id, counter }) => [id as number, counter as string]));
-      const ids = Array.from({ length: HAMMER_ROWS }, (_, index) => index + 1);
-      for (const url of urls) {
-        const answer = await fetch(`${url}/${db}/counters?ids=${ids.join(',')}`);
-        const { rows: answers } = (await answer.json()) as { rows: ({ counter: string } | null)[] };
-        const stale = ids.filter((id, index) => answers[index]?.counter !== expected.get(id));
-        assert.deepEqual(stale, []);
-        process.stdout.write(`ℹ ${String(answer.headers.get('cache-status'))}\n`);
-      }
+      for (const url of urls) assert.deepEqual(await staleRows(url, db), []);
     });
   });
 }
