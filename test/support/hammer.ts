@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createPool, type Pool as MysqlPool } from 'mysql2/promise';
 import { Pool } from 'undici';
 import { seededRandom, type SeededRandom } from '../../stack/demo-data/seeded-random.ts';
+import { hang, resume } from '../../stack/faults.ts';
+import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 import { codeOf } from '../../shared/errors/errors.ts';
 import type { TestStack } from './stack.ts';
 
@@ -96,42 +98,43 @@ export async function hammer(options: HammerOptions): Promise<HammerReport> {
   return { ...tally, seconds: (performance.now() - started) / 1000 };
 }
 
-/** How many rows are raced at once, and after which waits each is read. ms. */
-const RACED_AT_ONCE = 4;
-const RACES_MS = [0, 1, 2, 4];
-/** The change comes amid the reads. */
-const WRITES_AFTER_MS = 3;
+/** A read that misses takes about so long; somewhere amid it the gateway is stopped. */
+const STOPPED_WITHIN_MS = 3;
+/** By then a change is applied in every shard. */
+const APPLIED_WITHIN_MS = 12;
 
 /**
- * The last word on each row: every row is changed once more, and as it is, it is forgotten and read again and again. A
- * fill that gets in with what was before the change stays, for no other change comes to mend it.
+ * The last word on each row: it is forgotten and read, and amid the read the gateway stops for long enough that a change
+ * of the row is applied meanwhile. A fill that gets in with what was before the change stays, for no other change comes
+ * to mend it.
  */
-export async function raceEveryRow({ stack, db, gateways, forget }: HammerOptions): Promise<void> {
-  const mysql = createPool({
-    host: stack.mysql.host,
-    port: stack.mysql.port,
-    user: 'root',
-    connectionLimit: RACED_AT_ONCE,
-  });
-  const pools = gateways.map((url) => new Pool(url, { connections: RACED_AT_ONCE * RACES_MS.length }));
+export async function raceEveryRow(
+  { stack, db, forget }: Pick<HammerOptions, 'stack' | 'db' | 'forget'>,
+  gateways: readonly RingfillProcess[],
+): Promise<void> {
+  const mysql = createPool({ host: stack.mysql.host, port: stack.mysql.port, user: 'root' });
   let next = 1;
-  const race = async () => {
+  const race = async (gateway: RingfillProcess) => {
+    const pool = new Pool(gateway.url, { connections: 1 });
     for (let id = next++; id <= HAMMER_ROWS; id = next++) {
       await forget(id);
-      const reads = RACES_MS.map(async (ms, index) => {
-        await sleep(ms);
-        const pool = pools[(id + index) % pools.length] as Pool;
-        await (await pool.request({ path: `/${db}/counters/${id}`, method: 'GET' })).body.dump();
-      });
-      await sleep(Math.random() * WRITES_AFTER_MS);
-      await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id}`);
-      await Promise.all(reads);
+      const reading = pool.request({ path: `/${db}/counters/${id}`, method: 'GET' });
+      await sleep(Math.random() * STOPPED_WITHIN_MS);
+      hang(gateway);
+      try {
+        await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id}`);
+        await sleep(APPLIED_WITHIN_MS);
+      } finally {
+        resume(gateway);
+      }
+      await (await reading).body.dump();
     }
+    await pool.close();
   };
   try {
-    await Promise.all(Array.from({ length: RACED_AT_ONCE }, race));
+    await Promise.all(gateways.map(race));
   } finally {
-    await Promise.all([mysql.end(), ...pools.map((pool) => pool.close())]);
+    await mysql.end();
   }
 }
 
