@@ -115,8 +115,8 @@ describe('a shard that vouches', () => {
     try {
       await writer.query('BEGIN');
       await writer.query("UPDATE test.users SET username = 'not yet' WHERE uid = 11");
-      const beating = setInterval(() => void stamps.beatAll(), 300);
-      const answer = await read(11).finally(() => clearInterval(beating));
+      const endBeating = stamps.beatEvery(300);
+      const answer = await read(11).finally(endBeating);
       assert.equal(answer.status, 200);
       assert.doesNotMatch(answer.body, /not yet/);
       assert.match(answer.story, /unstored=unproved/);
@@ -130,7 +130,7 @@ describe('a shard that vouches', () => {
     const { stamps, gateway } = await newWorld();
     await stamps.beatAll();
     const writer = await admin.getConnection();
-    const beating = setInterval(() => void stamps.beatAll(), 300);
+    const endBeating = stamps.beatEvery(300);
     try {
       await writer.query('BEGIN');
       await writer.query("UPDATE test.users SET city = 'not yet' WHERE uid BETWEEN 100 AND 150");
@@ -148,7 +148,7 @@ describe('a shard that vouches', () => {
       assert.match(cacheStatusOf(answer).text, /stored=4[89] unstored=5[12]|unstored=5[12] stored=4[89]/);
       assert.ok(tookMs < 3_000, `${tookMs} ms`);
     } finally {
-      clearInterval(beating);
+      await endBeating();
       await writer.query('ROLLBACK');
       writer.release();
     }

@@ -98,17 +98,56 @@ export async function hammer(options: HammerOptions): Promise<HammerReport> {
   return { ...tally, seconds: (performance.now() - started) / 1000 };
 }
 
+/** How many rows are raced at once, and after which waits each is read. ms. */
+const RACED_AT_ONCE = 4;
+const RACES_MS = [0, 1, 2, 4];
+/** The change comes amid the reads. */
+const WRITES_AFTER_MS = 3;
+
+/**
+ * The last word on each row, while its change is becoming visible: every row is changed once more, and as it is, it is
+ * forgotten and read again and again. A fill that gets in with what was before the change stays, for no other change
+ * comes to mend it.
+ */
+export async function raceVisibility({ stack, db, gateways, forget }: HammerOptions): Promise<void> {
+  const mysql = createPool({
+    host: stack.mysql.host,
+    port: stack.mysql.port,
+    user: 'root',
+    connectionLimit: RACED_AT_ONCE,
+  });
+  const pools = gateways.map((url) => new Pool(url, { connections: RACED_AT_ONCE * RACES_MS.length }));
+  let next = 1;
+  const race = async () => {
+    for (let id = next++; id <= HAMMER_ROWS; id = next++) {
+      await forget(id);
+      const reads = RACES_MS.map(async (ms, index) => {
+        await sleep(ms);
+        const pool = pools[(id + index) % pools.length] as Pool;
+        await (await pool.request({ path: `/${db}/counters/${id}`, method: 'GET' })).body.dump();
+      });
+      await sleep(Math.random() * WRITES_AFTER_MS);
+      await mysql.query(`UPDATE ${db}.counters SET counter = UUID_SHORT() WHERE id = ${id}`);
+      await Promise.all(reads);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: RACED_AT_ONCE }, race));
+  } finally {
+    await Promise.all([mysql.end(), ...pools.map((pool) => pool.close())]);
+  }
+}
+
 /** A read that misses takes about so long; somewhere amid it the gateway is stopped. */
 const STOPPED_WITHIN_MS = 3;
 /** By then a change is applied in every shard. */
 const APPLIED_WITHIN_MS = 12;
 
 /**
- * The last word on each row: it is forgotten and read, and amid the read the gateway stops for long enough that a change
- * of the row is applied meanwhile. A fill that gets in with what was before the change stays, for no other change comes
- * to mend it.
+ * The last word on each row, while its fill is late: it is forgotten and read, and amid the read the gateway stops for
+ * long enough that a change of the row is applied meanwhile.
  */
-export async function raceEveryRow(
+export async function raceLateFill(
   { stack, db, forget }: Pick<HammerOptions, 'stack' | 'db' | 'forget'>,
   gateways: readonly RingfillProcess[],
 ): Promise<void> {

@@ -3,6 +3,7 @@
  * the queue, when the test says so.
  */
 import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { decodeBatch, encodeBatch } from '../../shared/change/change-batch.ts';
 import type { VersionedChange } from '../../shared/change/change.ts';
@@ -84,6 +85,22 @@ export class Stamps {
 
   async beatAll(beat: Beat = {}): Promise<void> {
     for (const name of this.#shards.keys()) await this.beat(name, beat);
+  }
+
+  /** Beats on and on. @returns what ends it; settles when the last one is through. */
+  beatEvery(ms: number): () => Promise<void> {
+    const over = new AbortController();
+    const { signal } = over;
+    const beating = (async () => {
+      while (!signal.aborted) {
+        await this.beatAll();
+        await sleep(ms, undefined, { signal }).catch(() => undefined);
+      }
+    })();
+    return () => {
+      over.abort();
+      return beating;
+    };
   }
 
   /** The version of the binlog's end now. */

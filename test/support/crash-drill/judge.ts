@@ -28,7 +28,7 @@ export interface Verdict {
   readonly droppedByHole: number;
   /** Floors that are not what they were, of shards that lost nothing. */
   readonly raised: readonly string[];
-  /** Holes more than before, of all shards together; and how many there may be. */
+  /** New holes, of all shards together; and how many there may be. */
   readonly holes: number;
   readonly holesExpected: number | 'any';
 }
@@ -59,7 +59,7 @@ export function judge({ harm, again }: Round, before: Snapshot, after: Snapshot,
     droppedByFloor: wholeEntries.filter(({ untrusted }) => untrusted === 'floor' || untrusted === 'shape').length,
     droppedByHole: isTwofold ? inHoles + vanished.length : inHoles,
     raised: whole.flatMap(({ now, was }) => raisedIn(was, now)),
-    holes: whole.reduce((sum, { now, was }) => sum + now.stamp.holes.length - was.stamp.holes.length, 0),
+    holes: whole.reduce((sum, { now, was }) => sum + newHoles(was, now), 0),
     holesExpected: isTwofold ? 'any' : harm.kind === 'mysql' ? whole.length : 0,
   };
 }
@@ -102,12 +102,25 @@ function vanishedFrom(was: ShardInventory, now: ShardInventory, before: Truth, a
   });
 }
 
+/** A stamp keeps no more (apply.lua): for another, the oldest goes, and what lies before its end counts no more. */
+const HOLES_MAX = 16;
+
+function newHoles({ stamp: was }: ShardInventory, { stamp: now }: ShardInventory): number {
+  return now.holes.filter(([, below]) => !was.holes.some(([, known]) => known === below)).length;
+}
+
+function isForTheOldestHole({ stamp }: ShardInventory, floor: string): boolean {
+  return stamp.holes.length === HOLES_MAX && stamp.holes[0]?.[1] === floor;
+}
+
 function raisedIn(was: ShardInventory, now: ShardInventory): string[] {
   const floorsOf = ({ stamp }: ShardInventory) =>
     Object.entries({ floor: stamp.floor, ...prefixed('table', stamp.tables), ...prefixed('ring', stamp.rings) });
   const known = new Map(floorsOf(was));
   return floorsOf(now).flatMap(([name, floor]) =>
-    known.get(name) === floor ? [] : [`${now.shard}: ${name} from ${known.get(name)} to ${floor}`],
+    known.get(name) === floor || (name === 'floor' && isForTheOldestHole(was, floor))
+      ? []
+      : [`${now.shard}: ${name} from ${known.get(name)} to ${floor}`],
   );
 }
 
