@@ -4,6 +4,7 @@
 import './require-node.ts';
 import { Command } from 'commander';
 import { SetupError } from '../shared/errors/errors.ts';
+import { auditCommand } from './commands/audit.ts';
 import { checkCommand } from './commands/check.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { gatewayCommand } from './commands/gateway.ts';
@@ -12,7 +13,9 @@ import { demoCommand } from './commands/demo.ts';
 import { getCommand } from './commands/get.ts';
 import { ownerCommand } from './commands/owner.ts';
 import { positionCommand } from './commands/position.ts';
+import { replayCommand } from './commands/replay.ts';
 import { ringCommand } from './commands/ring.ts';
+import { snapshotCommand } from './commands/snapshot.ts';
 import { syncWorkerCommand } from './commands/sync-worker.ts';
 import { packageVersion } from './package-version.ts';
 
@@ -27,8 +30,11 @@ const program = new Command('ringfill')
   .addCommand(getCommand())
   .addCommand(ringCommand())
   .addCommand(ownerCommand())
+  .addCommand(snapshotCommand())
   .addCommand(positionCommand())
   .addCommand(deadLettersCommand())
+  .addCommand(replayCommand())
+  .addCommand(auditCommand())
   .addCommand(demoCommand());
 
 try {

@@ -25,6 +25,9 @@ export type GatewayCode =
   | 'origin-refused'
   | 'origin-login-refused'
   | 'sync-lost'
+  | 'mirror-unavailable'
+  | 'write-not-applied'
+  | 'row-too-large'
   | 'starting'
   | 'not-cached'
   | 'internal';

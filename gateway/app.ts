@@ -80,7 +80,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transformSpecification: () => openApiDocument(options.version, options.tables()),
     transformSpecificationClone: false,
   });
-  addOperationsRoutes(app, { ports: options.ports, telemetry, whyNotReady: options.whyNotReady });
+  addOperationsRoutes(app, options);
   addRowRoutes(app, options);
   return app;
 }

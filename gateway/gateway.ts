@@ -27,6 +27,8 @@ import type { TrustRules } from './journey/trust.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
 /** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
+/** A table's schema is read again for requests no more often than this. */
+const LOOK_AGAIN_EVERY_MS = 1_000;
 const WATCH_ORIGIN_MS = 2_000;
 
 export interface GatewayOptions {
@@ -46,6 +48,8 @@ export class Gateway {
   readonly #layers: Layers<Shard>;
   readonly #stopping = new AbortController();
   #tables: ExposedTables | undefined;
+  /** When a table's schema was read again for the sake of a request. */
+  readonly #lookedAt = new Map<ExposedTable, number>();
   #app: FastifyInstance | undefined;
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
@@ -183,6 +187,7 @@ export class Gateway {
       leaseTtlMs: leaseTtlMs(this.#config.origin),
       now: Date.now,
       random: Math.random,
+      lookAgain: (table) => this.#lookAgain(table),
       isOriginUp: () => this.#pool.state === 'closed',
       onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
     };
@@ -197,6 +202,16 @@ export class Gateway {
         return this.#tables === undefined ? `MySQL at ${this.#pool.address} has not answered yet` : undefined;
       },
     });
+  }
+
+  async #lookAgain(table: ExposedTable): Promise<boolean> {
+    const { shape } = table.schema;
+    const { followedName } = table;
+    const now = performance.now();
+    if (now - (this.#lookedAt.get(table) ?? -Infinity) < LOOK_AGAIN_EVERY_MS) return false;
+    this.#lookedAt.set(table, now);
+    await this.#tables?.reload(table);
+    return table.schema.shape !== shape || table.followedName !== followedName;
   }
 
   #knownTables(): ExposedTables {

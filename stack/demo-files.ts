@@ -39,7 +39,13 @@ export function demoConfiguration(
   }));
   const tables = demoTables
     .filter((table) => table.isSupportedBy?.(mysql) ?? true)
-    .map(({ database, name, deny }) => [`${database}.${name}`, deny === undefined ? {} : { columns: { deny } }]);
+    .map(({ database, name, deny, isMirrored }) => [
+      `${database}.${name}`,
+      {
+        ...(isMirrored && rabbitmq !== undefined && { mode: 'mirror' }),
+        ...(deny !== undefined && { columns: { deny } }),
+      },
+    ]);
   return {
     http: { host: loopback, port: ports.gateway },
     origin: {

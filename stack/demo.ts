@@ -4,6 +4,7 @@
 //   Ctrl-C, SIGTERM, a failure at any step, or the gateway's end: what was started is stopped, the last first
 
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadDemoData } from './demo-data/load.ts';
 import {
@@ -89,6 +90,7 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
     toStop.push(async () => await syncWorker.stop());
     const gateway = await startGateway({ ...common, port });
     toStop.push(async () => await gateway.stop());
+    await mirrorsComplete(syncWorker, signal);
     writeStackDescription(descriptionFile, stackDescription(stack, gateway, syncWorker));
     toStop.push(() => removeStackDescription(descriptionFile));
 
@@ -143,6 +145,19 @@ function listenForStop(): StopRequest {
   };
 }
 
+const MIRRORS_WITHIN_MS = 30_000;
+
+/** Its rows are there a second after the worker is; whoever is told to ask for one should find it. */
+async function mirrorsComplete({ url }: RingfillProcess, signal: AbortSignal): Promise<void> {
+  const giveUpAt = performance.now() + MIRRORS_WITHIN_MS;
+  while (performance.now() < giveUpAt && !signal.aborted) {
+    const answer = await fetch(`${url}/-/status`, { signal });
+    const { mirrors = [] } = (await answer.json()) as { mirrors?: { state: string }[] };
+    if (mirrors.length > 0 && mirrors.every(({ state }) => state === 'complete')) return;
+    await sleep(100, undefined, { signal });
+  }
+}
+
 /** A shard that somebody kills is what the demo is for: it is told, and nothing else is done about it. */
 function tellOfLosses(
   stack: Stack,
@@ -173,6 +188,7 @@ async function welcome(
     '',
     `  in a browser     ${url}/-/docs`,
     `  a row            curl -i ${url}/test/users/8      and once more: now it is a hit`,
+    `  a mirrored row   curl -i ${url}/shop/orders/8     always a hit: every row of this table lies in Redis`,
     ...(victim === undefined
       ? []
       : [

@@ -1,5 +1,6 @@
 /**
- * The sync worker as a service: apply, so that the queues are drained; then capture, which fills them. Stopped in reverse.
+ * The sync worker as a service: apply and the outlets, so that the queues are drained; then capture, which fills them.
+ * Stopped in reverse.
  *
  * Weather is waited for: MySQL, RabbitMQ or a Redis that is away leaves it alive and not ready, or behind. A wrong set-up
  * stops it, with all that is wrong in one message.
@@ -17,10 +18,14 @@ import type { Shard } from '../shared/shard/shard.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { ApplyService } from './apply/apply-service.ts';
 import { ReadBack } from './apply/read-back.ts';
+import { AuditMetrics } from './audit/audit-metrics.ts';
+import { SamplingAudit } from './audit/sampling-audit.ts';
 import type { Station } from './capture/capture-run.ts';
 import { CaptureService } from './capture/capture-service.ts';
 import { askHighest } from './capture/continuity/plan.ts';
 import { buildOperations } from './operations.ts';
+import { OutletsService } from './outlets/outlets-service.ts';
+import { SnapshotService } from './snapshot/snapshot-service.ts';
 import { SyncWorkerTelemetry } from './telemetry.ts';
 
 export interface SyncWorkerOptions {
@@ -44,7 +49,10 @@ export class SyncWorker {
   readonly #ended = Promise.withResolvers<void>();
   #tables: ExposedTables | undefined;
   #apply: ApplyService | undefined;
+  #outlets: OutletsService | undefined;
   #capture: CaptureService | undefined;
+  #snapshots: SnapshotService | undefined;
+  #audit: SamplingAudit | undefined;
   #isStarted = false;
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
@@ -69,11 +77,20 @@ export class SyncWorker {
     this.#telemetry = new SyncWorkerTelemetry({
       capture: () => this.#capture?.status,
       shards: () => this.#apply?.status ?? [],
+      outlets: () => this.#outlets?.status ?? [],
+      snapshots: () => this.#snapshots?.status,
     });
     this.#operations = buildOperations({
       telemetry: this.#telemetry,
       whyNotReady: () => this.#whyNotReady(),
-      status: () => ({ version, capture: this.#capture?.status ?? null, shards: this.#apply?.status ?? [] }),
+      status: () => ({
+        version,
+        capture: this.#capture?.status ?? null,
+        shards: this.#apply?.status ?? [],
+        outlets: this.#outlets?.status ?? [],
+        ...this.#snapshots?.status,
+        audit: this.#audit?.status ?? null,
+      }),
     });
   }
 
@@ -109,7 +126,13 @@ export class SyncWorker {
     tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
     await this.#startApply(tables);
     signal.throwIfAborted();
+    await this.#startOutlets();
+    signal.throwIfAborted();
     await this.#startCapture(tables);
+    signal.throwIfAborted();
+    await this.#startSnapshots(tables);
+    signal.throwIfAborted();
+    await this.#startAudit(tables);
     signal.throwIfAborted();
     this.#isStarted = true;
     this.#log.info({ tables: followed(tables).map((table) => table.followedName) }, 'started');
@@ -130,6 +153,15 @@ export class SyncWorker {
     await this.#apply.start();
   }
 
+  async #startOutlets(): Promise<void> {
+    this.#outlets = OutletsService.of({
+      config: this.#config,
+      isFollowing: () => this.#capture?.status.state === 'following',
+      log: this.#log,
+    });
+    await this.#outlets?.start();
+  }
+
   async #startCapture(tables: ExposedTables): Promise<void> {
     this.#capture = new CaptureService({
       config: this.#config,
@@ -148,15 +180,45 @@ export class SyncWorker {
     );
   }
 
+  async #startSnapshots(tables: ExposedTables): Promise<void> {
+    this.#snapshots = new SnapshotService({
+      config: this.#config,
+      mirrors: () =>
+        followed(tables).filter((table) => table.settings.mode === 'mirror' && table.unusable === undefined),
+      origin: this.#pool,
+      server: () => tables.server,
+      log: this.#log,
+    });
+    await this.#snapshots.start();
+  }
+
+  async #startAudit(tables: ExposedTables): Promise<void> {
+    this.#audit = new SamplingAudit({
+      config: this.#config,
+      tables: () => followed(tables),
+      origin: this.#pool,
+      server: () => tables.server,
+      metrics: new AuditMetrics(this.#telemetry.registry),
+      log: this.#log,
+    });
+    await this.#audit.start();
+  }
+
   async #stop(): Promise<void> {
     this.#stopping.abort();
     // What is being started is not left behind: it ends at its next step, and its own caller hears of it.
     const starting = this.#starting?.catch(() => undefined);
+    await this.#audit?.stop();
+    await this.#snapshots?.stop();
     await this.#capture?.stop();
+    await this.#outlets?.stop();
     await this.#apply?.stop();
     await starting;
     // What that last step has made came after it was looked for.
+    await this.#audit?.stop();
+    await this.#snapshots?.stop();
     await this.#capture?.stop();
+    await this.#outlets?.stop();
     await this.#apply?.stop();
     this.#tables?.stop();
     await this.#operations.close();

@@ -10,6 +10,7 @@ import { globSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ensureServers, installIfAllowed } from '../stack/install-servers.ts';
 import { printTo } from '../stack/progress.ts';
+import { seedPython } from './support/seed-python.ts';
 import { STACK_VARIABLE, startTestStack } from './support/stack.ts';
 import { isTwemproxyInstalled } from './support/twemproxy.ts';
 
@@ -54,6 +55,9 @@ async function tests(files: readonly string[]): Promise<boolean> {
   await ensureServers(onProgress);
   if (files.some((file) => file.endsWith('twemproxy.test.ts')) && !isTwemproxyInstalled()) {
     await installIfAllowed(['nutcracker'], onProgress);
+  }
+  if (files.some((file) => file.endsWith('seed-consumer.test.ts')) && seedPython() === undefined) {
+    await installIfAllowed(['python3-pika', 'python3-redis'], onProgress);
   }
   const folder = join(root, '.ringfill', `test-${process.pid}`);
   const stack = await startTestStack(folder);

@@ -1,9 +1,11 @@
 /** RabbitMQ: reached, logged in to; and the queues, if they are there. Nothing is declared. */
 import { BrokerConnection } from '../../shared/broker/connection.ts';
+import { outletTopologyOf } from '../../shared/broker/outlet-topology.ts';
 import { topologyOf } from '../../shared/broker/topology.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import { messageOf, SetupError } from '../../shared/errors/errors.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
+import { checkOutletQueues } from './check-outlets.ts';
 import { type Finding, findingOf } from './finding.ts';
 
 const ANSWERS_WITHIN_MS = 5_000;
@@ -12,13 +14,15 @@ export async function checkBroker(config: Config, sync: SyncConfig): Promise<Fin
   const group = 'broker';
   try {
     const topology = topologyOf(config, sync);
+    const outlets = outletTopologyOf(config, sync);
     const connection = new BrokerConnection({ url: sync.broker.url, name: 'ringfill check' });
     const started = performance.now();
     try {
       await withinDeadline(connection.start(), ANSWERS_WITHIN_MS, () => new Error(connection.why));
       const found = `${connection.address} answered in ${Math.round(performance.now() - started)} ms`;
       const reached: Finding = { group, requirement: 'reachable', verdict: 'met', found };
-      return [reached, await checkQueues(connection, topology.shards)];
+      const ofOutlets = outlets === undefined ? [] : await checkOutletQueues(connection, outlets);
+      return [reached, await checkQueues(connection, topology.shards), ...ofOutlets];
     } finally {
       await connection.stop();
     }

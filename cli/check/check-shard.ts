@@ -53,6 +53,8 @@ class ShardCheck {
   readonly #shard: ShardToCheck;
   readonly #keyPrefix: string;
   readonly #timeoutMs: number;
+  /** Mirrored tables of which rows lie here. */
+  readonly #mirrors: readonly string[];
   readonly #findings: Finding[] = [];
   readonly #options: RedisOptions;
   readonly #address: string;
@@ -62,6 +64,7 @@ class ShardCheck {
     this.#shard = shard;
     this.#keyPrefix = config.keyPrefix;
     this.#timeoutMs = config.shards.timeoutMs;
+    this.#mirrors = mirrorsIn(shard, config);
     this.#options = redisOptions(shard.endpoint);
     this.#address = describeEndpoint(shard.endpoint);
     this.#cli = redisCli(shard.endpoint);
@@ -335,6 +338,10 @@ class ShardCheck {
     if (policy === undefined) return;
     const limit = Number(info?.get('maxmemory') ?? 0);
     const found = `maxmemory ${info?.get('maxmemory_human') ?? limit}, ${policy}`;
+    if (this.#mirrors.length > 0) {
+      this.#evictionOfMirrors(policy, limit, found);
+      return;
+    }
     const mend = [
       `${this.#cli} CONFIG SET maxmemory-policy allkeys-lru`,
       '# and in redis.conf: maxmemory-policy allkeys-lru',
@@ -354,6 +361,26 @@ class ShardCheck {
     }
   }
 
+  /** Their rows have no TTL, so that only allkeys-… evicts them; what is cached beside them has one. */
+  #evictionOfMirrors(policy: string, limit: number, found: string): void {
+    const named = this.#mirrors.join(', ');
+    if (policy.startsWith('allkeys-')) {
+      this.#add('eviction', 'unmet', `${found}, and rows of ${named} lie here`, {
+        why: 'A mirror’s row that was evicted would be taken for one that does not exist: the shard is never held for complete.',
+        mend: [
+          `${this.#cli} CONFIG SET maxmemory-policy volatile-lru`,
+          '# and in redis.conf: maxmemory-policy volatile-lru',
+        ],
+      });
+    } else if (limit === 0) {
+      this.#add('eviction', 'note', `no maxmemory, ${policy}: it grows until the machine’s memory ends`, {
+        mend: [`# room for all rows of ${named}`, `${this.#cli} CONFIG SET maxmemory 1gb`],
+      });
+    } else {
+      this.#add('eviction', 'met', found);
+    }
+  }
+
   async #clock(redis: Redis): Promise<void> {
     const before = Date.now();
     let reply: [number, number];
@@ -368,6 +395,14 @@ class ShardCheck {
     const { group: _group, ...finding } = clockFinding('', Math.round(theirs - (before + after) / 2), after - before);
     this.#findings.push({ ...finding, group: `shard ${this.#shard.name}, ring ${this.#shard.ring}` });
   }
+}
+
+function mirrorsIn({ name, ring }: ShardToCheck, { tables, defaults, rings }: Config): string[] {
+  const layer = rings.findIndex((one) => one.name === ring);
+  return Object.entries(tables)
+    .filter(([, table]) => (table.mode ?? defaults.mode) === 'mirror')
+    .filter(([, { shard, copies }]) => (shard === undefined ? layer < (copies ?? defaults.copies) : shard === name))
+    .map(([label]) => label);
 }
 
 function soon<T>(work: Promise<T>): Promise<T> {

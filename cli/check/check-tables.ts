@@ -2,6 +2,8 @@
 import type { Config } from '../../shared/config/schema.ts';
 import { messageOf } from '../../shared/errors/errors.ts';
 import { collidingKeySpaces, type KeySpace, tableKeyPrefix } from '../../shared/key/cache-key.ts';
+import { keyPartType } from '../../shared/origin/key-type.ts';
+import { whyUnmirrorable } from '../../shared/origin/mirrorable.ts';
 import type { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { readTableSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
 import { type Finding, findingOf } from './finding.ts';
@@ -25,9 +27,15 @@ export async function checkTables(pool: OriginPool, config: Config): Promise<Tab
         findings.push(...outcome.problems.map((problem) => findingOf(GROUP, label, problem, why)));
         continue;
       }
+      const isMirror = (settings.mode ?? config.defaults.mode) === 'mirror';
+      const unmirrorable = isMirror ? whyUnmirrorable(label, outcome.schema) : [];
+      if (unmirrorable.length > 0) {
+        findings.push(...unmirrorable.map((problem) => findingOf(GROUP, label, problem, why)));
+        continue;
+      }
       schemas.set(label, outcome.schema);
       findings.push({ group: GROUP, requirement: label, verdict: 'met', found: describe(outcome.schema, settings) });
-      findings.push(...spellings(label, outcome.schema));
+      findings.push(...spellings(label, outcome.schema, isMirror));
     } catch (error) {
       findings.push({ group: GROUP, requirement: label, verdict: 'unmet', found: messageOf(error), why });
     }
@@ -58,21 +66,23 @@ function describe({ key, columns }: TableSchema, { columns: lists }: Config['tab
   return parts.join('; ');
 }
 
-/** `foo`, `Foo` and `foo ` may find one row; only the spelling that the row itself has is cached. */
-function spellings(label: string, { key, columns }: TableSchema): Finding[] {
-  const loose = key.filter(({ type }) => type.kind === 'text' && !type.bytewise).map(({ column }) => column);
-  if (loose.length === 0) return [];
-  const shown = loose.map((name) => {
-    const collation = columns.find((column) => column.name === name)?.collation;
-    return collation === null || collation === undefined ? name : `${name} (${collation})`;
+/** `foo`, `Foo` and `foo ` may find one row; only the spelling that the row itself has is cached, or found in a mirror. */
+function spellings(label: string, { keyColumns }: TableSchema, isMirror: boolean): Finding[] {
+  const loose = keyColumns.filter((column) => {
+    const type = keyPartType(column);
+    return type?.kind === 'text' && !type.bytewise;
   });
+  if (loose.length === 0) return [];
+  const shown = loose.map(({ name, collation }) => (collation === null ? name : `${name} (${collation})`)).join(', ');
   return [
     {
       group: GROUP,
       requirement: label,
       verdict: 'note',
-      found: `several spellings find one row by ${shown.join(', ')}`,
-      why: 'Under another spelling than the row’s own it is answered from MySQL, unstored; an absent id is not remembered.',
+      found: `several spellings find one row by ${shown}`,
+      why: isMirror
+        ? 'A mirror goes by the bytes: under another spelling than the row’s own it says 404, where MySQL has the row.'
+        : 'Under another spelling than the row’s own it is answered from MySQL, unstored; an absent id is not remembered.',
     },
   ];
 }

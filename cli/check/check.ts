@@ -6,6 +6,7 @@ import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { whyUnprovable } from '../../shared/origin/provable.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
 import { checkBroker } from './check-broker.ts';
+import { checkOutlets } from './check-outlets.ts';
 import { type CheckedOrigin, checkOrigin } from './check-origin.ts';
 import { checkRings } from './check-rings.ts';
 import { checkShard } from './check-shard.ts';
@@ -27,9 +28,10 @@ export async function checkAll(path: string): Promise<Finding[]> {
   const shards = config.rings.flatMap((ring) => {
     return Object.entries(ring.shards).map(([name, endpoint]) => ({ name, ring: ring.name, endpoint }));
   });
-  const [origin, broker, reports] = await Promise.all([
+  const [origin, broker, outlets, reports] = await Promise.all([
     checkOriginAndTables(config),
     config.sync === undefined ? [] : checkBroker(config, config.sync),
+    config.sync?.outlets === undefined ? [] : checkOutlets(config.sync.outlets),
     Promise.all(shards.map((shard) => checkShard(shard, config))),
   ]);
   const identities = reports.map(({ runId, db }, index) => ({ name: shards[index]?.name ?? '', runId, db }));
@@ -42,6 +44,7 @@ export async function checkAll(path: string): Promise<Finding[]> {
     },
     ...origin,
     ...broker,
+    ...outlets,
     ...reports.flatMap(({ findings }) => findings),
     ...checkRings(config, identities),
   ];

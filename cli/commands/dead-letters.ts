@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { loadConfig } from '../../shared/config/load.ts';
-import { BrokerConnection } from '../../shared/broker/connection.ts';
 import { type DeadLetter, DeadLetterBox } from '../../shared/broker/dead-letters.ts';
 import { topologyOf } from '../../shared/broker/topology.ts';
 import { SetupError } from '../../shared/errors/errors.ts';
 import { alignedTable } from '../aligned-table.ts';
+import { askBroker } from '../ask-broker.ts';
 
 interface Options {
   readonly config: string;
@@ -95,41 +95,21 @@ function withOptions(command: Command): Command {
     .option('--json', 'as JSON, for scripts');
 }
 
-/** A broker that is away is what an operator has to mend here; there is nothing to wait for. */
 async function withBox({ config: path }: Options, use: (box: DeadLetterBox) => Promise<void>): Promise<void> {
   const config = loadConfig(path);
-  if (config.sync === undefined) {
+  const { sync } = config;
+  if (sync === undefined) {
     const message = 'there are dead letters only where changes are followed, and this configuration has no sync';
     throw new SetupError([{ code: 'config-invalid', where: 'sync', message }]);
   }
-  const away = Promise.withResolvers<never>();
-  const connection: BrokerConnection = new BrokerConnection({
-    url: config.sync.broker.url,
-    name: `ringfill ${config.sync.name}: dead-letters`,
-    onStillDown: (why) => away.reject(unreachable(connection.address, why)),
-    onChange: (state, why) => {
-      if (state === 'down') away.reject(unreachable(connection.address, why));
-    },
-  });
-  away.promise.catch(() => undefined);
-  try {
-    await Promise.race([connection.start(), away.promise]);
-    const box = await DeadLetterBox.open(connection, topologyOf(config, config.sync));
+  await askBroker(sync, 'dead-letters', async (connection) => {
+    const box = await DeadLetterBox.open(connection, topologyOf(config, sync));
     try {
-      await Promise.race([use(box), away.promise]);
+      await use(box);
     } finally {
       await box.close();
     }
-  } finally {
-    await connection.stop();
-  }
-}
-
-function unreachable(address: string, why: string): SetupError {
-  const mend = 'see that RabbitMQ runs there, and that sync.broker.url is right';
-  return new SetupError([
-    { code: 'broker-unreachable', where: 'sync.broker.url', message: `${address}: ${why}`, mend },
-  ]);
+  });
 }
 
 /** Throws SetupError where an id is not among them, before anything is done to any. */

@@ -13,7 +13,8 @@ export function cacheStatus(story: Story, cacheKey: string): string {
   switch (story.outcome) {
     case 'hit': {
       const lost = story.syncLost === undefined ? '' : ` sync-lost=${story.syncLost}`;
-      return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)}${lost}"`;
+      const ttl = story.freshSeconds === undefined ? '' : `ttl=${story.freshSeconds}; `;
+      return `ringfill; hit; ${ttl}${key}; detail="${at(story.place)}${lost}"`;
     }
     case 'expired':
       return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)} expired=${story.because}"`;

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentDecode } from '../../shared/key/row-id.ts';
+import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { addProbeRoutes } from '../../shared/telemetry/probe-routes.ts';
 import type { Ports } from '../journey/ports.ts';
 import { ownerView, ringView } from '../operations/ring-view.ts';
@@ -10,6 +11,8 @@ import { parseTarget, refuseUnknownParameters } from './request-target.ts';
 
 export interface OperationsRoutesOptions {
   readonly ports: Ports;
+  /** Nothing while MySQL has not been reached yet. */
+  readonly tables: () => ExposedTables | undefined;
   readonly telemetry: GatewayTelemetry;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
@@ -17,7 +20,7 @@ export interface OperationsRoutesOptions {
 
 export function addOperationsRoutes(
   app: FastifyInstance,
-  { ports, telemetry, whyNotReady }: OperationsRoutesOptions,
+  { ports, tables, telemetry, whyNotReady }: OperationsRoutesOptions,
 ): void {
   addProbeRoutes(app, { registry: telemetry.registry, whyNotReady });
 
@@ -29,6 +32,6 @@ export function addOperationsRoutes(
     const key = target.parameters.get('key');
     if (key === undefined)
       throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
-    return reply.send(ownerView(ports.layers, percentDecode(key)));
+    return reply.send(ownerView(ports.layers, tables()?.all() ?? [], percentDecode(key)));
   });
 }

@@ -11,13 +11,15 @@ export interface Problem {
   readonly code: AnswerCode;
 }
 
+/** Refusals that waiting mends. */
+const PASSES: ReadonlySet<AnswerCode> = new Set(['starting', 'sync-lost', 'mirror-unavailable', 'write-not-applied']);
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
 /** What any error is to a client. One that nobody expected says nothing of its inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof RequestRefused) {
-    const passes = error.code === 'starting' || error.code === 'sync-lost';
-    return problem(error.code, error.message, passes ? { 'retry-after': '1' } : {});
+    return problem(error.code, error.message, PASSES.has(error.code) ? { 'retry-after': '1' } : {});
   }
   if (error instanceof OriginUnavailable) {
     return problem(error.code, publicDetail(error), { 'retry-after': String(error.retryAfterSeconds) });

@@ -11,6 +11,7 @@ import { parseWritePosition, type WritePosition } from '../../shared/stamp/write
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Answer, Story } from '../journey/answer.ts';
 import type { Ports } from '../journey/ports.ts';
+import { readMirror } from '../journey/mirror.ts';
 import { readThrough } from '../journey/read-through.ts';
 import type { RowRequest, Terms } from '../journey/row-request.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
@@ -45,7 +46,7 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     refuseUnknownParameters(target, []);
     const table = exposedTable(options.tables(), target);
     const rowRequest = rowRequestOf(table, target.segments[2] ?? '', terms(request));
-    const answer = await readThrough(options.ports, rowRequest);
+    const answer = await readRow(options.ports, rowRequest);
     telemetry.answered(table.label, answer.story);
     if (answer.found.kind === 'absent') telemetry.failed('row-not-found');
     telemetry.took('row', (performance.now() - started) / 1000);
@@ -67,6 +68,10 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     log.debug({ table: table.label, rows: answers.length }, 'rows answered');
     return sendBody(request, reply.header('cache-status', cacheStatusOfMany(stories)), body);
   });
+}
+
+function readRow(ports: Ports, request: RowRequest): Promise<Answer> {
+  return request.table.settings.mode === 'mirror' ? readMirror(ports, request) : readThrough(ports, request);
 }
 
 function terms({ headers }: FastifyRequest): Terms {
@@ -114,7 +119,7 @@ function rowRequestsOf(table: ExposedTable, rawIds: string | undefined, rowTerms
 
 /** One journey a key. The first trouble is everybody's, but all are waited for, so that none goes on unwatched. */
 async function readMany(ports: Ports, requests: readonly RowRequest[]): Promise<Answer[]> {
-  const settled = await Promise.allSettled(requests.map((request) => readThrough(ports, request)));
+  const settled = await Promise.allSettled(requests.map((request) => readRow(ports, request)));
   return settled.map((result) => {
     if (result.status === 'rejected') throw result.reason;
     return result.value;

@@ -30,11 +30,12 @@ export interface Place {
 }
 
 export type Story =
-  /** A fresh entry. */
+  /** A fresh entry, or a mirrored row, or that a mirror has none. */
   | {
       readonly outcome: 'hit';
       readonly place: Place;
-      readonly freshSeconds: number;
+      /** A mirror's rows do not expire. */
+      readonly freshSeconds?: number;
       readonly ageSeconds: number;
       /** Why the shard does not vouch for it, where it is served all the same (`onSyncLost: serve`). */
       readonly syncLost?: SilentBecause;
@@ -76,6 +77,8 @@ export type Unstored =
   | 'lease-busy'
   /** The shard went away, or would not take the entry. */
   | 'shard-refused'
+  /** No shard can say whether the mirror has the row (`onIncomplete: origin`). */
+  | 'mirror-unavailable'
   /** The client asked for it: `Cache-Control: no-store`. */
   | 'no-store'
   /** What the read includes is not known to reach to what the shard has applied. */

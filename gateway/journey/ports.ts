@@ -5,7 +5,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
-import type { FillOutcome, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
+import type { FillOutcome, HashReply, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Answer } from './answer.ts';
 import type { Flights } from './flights.ts';
@@ -17,6 +17,7 @@ export interface ShardPort {
   readonly name: string;
   readonly state: ShardState;
   read(cacheKey: string): Promise<ShardRead>;
+  readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;
   fill(
@@ -51,6 +52,8 @@ export interface Ports {
   readonly writeWaitMs: number;
   readonly now: () => number;
   readonly random: () => number;
+  /** Has the table changed? Reads its schema again, unless that was done just now. @returns whether it is another. */
+  readonly lookAgain: (table: ExposedTable) => Promise<boolean>;
   /** Whether it is worth asking; a refresh that would fail is not tried. */
   readonly isOriginUp: () => boolean;
   /** A refresh behind a hit has ended. */

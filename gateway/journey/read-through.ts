@@ -11,15 +11,13 @@
  *
  * Throws OriginUnavailable, and RequestRefused `not-cached`, `sync-lost`. A shard's trouble never leaves this file.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Entry, freshSeconds } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
-import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
-import { includesWrite, type WritePosition } from '../../shared/stamp/write-position.ts';
+import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf, type Unstored } from './answer.ts';
 import { collapsed, type Errand, fillUnderLease, unstored } from './fill.ts';
 import type { Ports, ShardPort } from './ports.ts';
@@ -29,14 +27,10 @@ import {
   lifeOf,
   type SilentBecause,
   type Standing,
-  standingOf,
   type Trust,
   trustOfSilent,
   usableEntry,
 } from './trust.ts';
-
-/** Looking again whether a write has reached the shard: it mostly does within a few ms. */
-const LOOK_FOR_WRITE_MS = 3;
 
 export async function readThrough(ports: Ports, request: RowRequest): Promise<Answer> {
   const silent: Silent[] = [];
@@ -44,7 +38,7 @@ export async function readThrough(ports: Ports, request: RowRequest): Promise<An
     const candidate = ports.layers.owner(request.cacheKey, layer);
     if (candidate.shard.state === 'down') continue;
     try {
-      const read = await readAfterWrite(ports, request, candidate);
+      const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
       const standing = standingIn(ports, request, candidate, read.seen);
       if (standing.kind === 'vouches') return await throughShard(ports, request, candidate, read, standing.trust);
       silent.push({ candidate, read, standing });
@@ -60,15 +54,6 @@ interface Silent {
   readonly candidate: Candidate<ShardPort>;
   readonly read: ShardRead;
   readonly standing: Standing & { readonly kind: 'silent' };
-}
-
-function standingIn(
-  ports: Ports,
-  { table }: RowRequest,
-  { layer }: Candidate<ShardPort>,
-  seen: SeenStamp | undefined,
-): Standing {
-  return standingOf(seen, table, ports.trustRules?.[layer], ports.now());
 }
 
 /** Sync is lost, as far as this key goes: the table says what then. */
@@ -105,7 +90,7 @@ async function throughShard(
 ): Promise<Answer> {
   const { table, terms } = request;
   // A stamp says nothing of tables that are not followed.
-  if (terms.after !== undefined && (trust.kind === 'by-ttl' || !includes(read, terms.after))) {
+  if (terms.after !== undefined && (trust.kind === 'by-ttl' || !includes(read.seen, terms.after))) {
     if (terms.onlyIfCached) throw notCached();
     // Its read must begin now, and no earlier one may be stored after it.
     const errand: Errand = { request, candidate, trust, fwd: 'request', over: 'lease' };
@@ -151,24 +136,6 @@ async function throughShard(
     }
     throw error;
   }
-}
-
-/** Waits, no longer than the bound, until a shard that vouches has applied the client's own write. */
-async function readAfterWrite(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Promise<ShardRead> {
-  const { table, terms, cacheKey } = request;
-  const read = await candidate.shard.read(cacheKey);
-  if (terms.after === undefined || !table.settings.follow) return read;
-  const giveUpAt = ports.now() + ports.writeWaitMs;
-  for (let seen = read.seen; ; seen = await candidate.shard.seenStamp()) {
-    if (seen !== undefined && includesWrite(seen.stamp, terms.after)) break;
-    if (standingIn(ports, request, candidate, seen).kind !== 'vouches' || ports.now() >= giveUpAt) return read;
-    await sleep(LOOK_FOR_WRITE_MS);
-  }
-  return includes(read, terms.after) ? read : candidate.shard.read(cacheKey);
-}
-
-function includes({ seen }: ShardRead, write: WritePosition): boolean {
-  return seen !== undefined && includesWrite(seen.stamp, write);
 }
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {

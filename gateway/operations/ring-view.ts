@@ -1,5 +1,7 @@
 /** The rings as `/-/ring` and `/-/ring/owner` show them. */
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
+import { EVERY_LAYER } from '../../shared/ring/route.ts';
 import type { Ports, ShardPort } from '../journey/ports.ts';
 import { shardStanding, type TrustRules } from '../journey/trust.ts';
 
@@ -61,9 +63,11 @@ export interface OwnerView {
   }[];
 }
 
-export function ownerView(layers: Layers<ShardPort>, key: string): OwnerView {
+/** @param tables of which a mirror's key belongs into some layers only, or into one shard. */
+export function ownerView(layers: Layers<ShardPort>, tables: Iterable<ExposedTable>, key: string): OwnerView {
+  const table = [...tables].find((exposed) => exposed.rowIdOf(key) !== undefined);
   const candidates = layers
-    .candidates(key)
+    .routed(key, table?.settings.mirrored ?? EVERY_LAYER)
     .map(({ layer, ring, shard }) => ({ layer, ring, shard: shard.name, state: shard.state }));
   return { key, candidates };
 }

@@ -36,11 +36,7 @@ export function declarationError(error: unknown, queue: string): SetupError | Br
       return topologyDiffers(messageOf(error), queue, error);
     case ACCESS_REFUSED:
     case NOT_ALLOWED:
-      return refused(
-        messageOf(error),
-        `rabbitmqctl set_permissions <user> '^ringfill\\.' '^(ringfill\\.|amq\\.default$)' '^ringfill\\.'`,
-        error,
-      );
+      return refused(messageOf(error), permissionsFor(queue), error);
     default:
       return error instanceof BrokerUnavailable ? error : new BrokerUnavailable(messageOf(error), { cause: error });
   }
@@ -62,6 +58,14 @@ export function connectionError(error: unknown): SetupError | BrokerUnavailable 
     );
   }
   return new BrokerUnavailable(message === '' ? 'no connection' : message, { cause: error });
+}
+
+/** @param name of a queue or an exchange. */
+function permissionsFor(name: string): string {
+  const other = name.startsWith('ringfill.') ? '' : `${name.replaceAll('.', '\\.')}$`;
+  const own = other === '' ? '^ringfill\\.' : `^(ringfill\\.|${other})`;
+  const written = `^(ringfill\\.|amq\\.default$${other === '' ? '' : `|${other}`})`;
+  return `rabbitmqctl set_permissions <user> '${own}' '${written}' '${own}'`;
 }
 
 function replyCodeOf(error: unknown): number | undefined {

@@ -44,9 +44,29 @@ export interface PublishSessionOptions {
   readonly confirmWithinMs?: number;
 }
 
+/** For whoever subscribes to an exchange; it may be nobody. */
+export interface EventToPublish {
+  readonly routingKey: string;
+  /** Nothing for an event of another’s. */
+  readonly version: string | undefined;
+  readonly content: Buffer;
+  /** It was told before, and comes from a file. */
+  readonly isReplayed?: boolean;
+}
+
 export interface MessageOptions {
   readonly messageId?: string;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface ToSend extends MessageOptions {
+  /** Empty for the one in which each queue is found by its name. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** A message that no queue takes is a loss. */
+  readonly mandatory: boolean;
+  readonly message: Buffer;
+  readonly contentType?: string;
 }
 
 interface Unconfirmed {
@@ -61,6 +81,9 @@ interface QueueState {
   /** In the order in which they were published; a confirmed one waits for those before it. */
   readonly waiting: Unconfirmed[];
 }
+
+/** Of messages that `ringfill replay` sends: what wrote the file must not write them once more. */
+export const REPLAYED_HEADER = 'ringfill-replayed';
 
 const UNCONFIRMED_BYTES_MAX = 32 * 1_048_576;
 const UNCONFIRMED_MESSAGES_MAX = 1_000;
@@ -147,6 +170,30 @@ export class PublishSession {
    * Nobody has to look at it: a loss is also told by `ready()` and `ended`.
    */
   publish(queue: string, message: Buffer, options: MessageOptions = {}): Promise<void> {
+    return this.#send({ exchange: '', routingKey: queue, mandatory: true, message, ...options });
+  }
+
+  /** The same, to a topic exchange; the order is kept among all that goes there. */
+  publishEvent(exchange: string, { routingKey, version, content, isReplayed }: EventToPublish): Promise<void> {
+    return this.#send({
+      exchange,
+      routingKey,
+      // Of an exchange's subscribers there may be none; a queue that is named has to be there.
+      mandatory: exchange === '',
+      message: content,
+      ...(version !== undefined && { messageId: version }),
+      contentType: 'application/json',
+      ...(isReplayed === true && { headers: { [REPLAYED_HEADER]: '1' } }),
+    });
+  }
+
+  /** What is unconfirmed counts as lost. */
+  async close(): Promise<void> {
+    this.#lose('closed', 'the session was closed');
+    await this.#open.close();
+  }
+
+  #send({ exchange, routingKey, message, ...options }: ToSend): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => undefined);
     if (this.#lost !== undefined) {
@@ -154,28 +201,24 @@ export class PublishSession {
       return promise;
     }
     const unconfirmed: Unconfirmed = { bytes: message.length, isConfirmed: false, resolve, reject };
-    const state = this.#stateOf(queue);
+    // A queue's name in the default exchange has no exchange before it.
+    const state = this.#stateOf(exchange === '' ? routingKey : `${exchange}\0`);
     state.waiting.push(unconfirmed);
     if (this.#messages === 0) this.#progressAt = performance.now();
     this.#messages += 1;
     this.#bytes += message.length;
-    const properties = { ...options, persistent: true, mandatory: true };
+    const properties = { ...options, persistent: true };
     try {
-      this.#open.channel.publish('', queue, message, properties, (error: unknown) => {
+      this.#open.channel.publish(exchange, routingKey, message, properties, (error: unknown) => {
         if (error === null || error === undefined) this.#confirm(state, unconfirmed);
-        else if (messageOf(error) === 'message nacked') this.#lose('refused', `a message to ${queue} was not taken`);
+        else if (messageOf(error) === 'message nacked')
+          this.#lose('refused', `a message to ${routingKey} was not taken`);
         // Else the channel is closed, and `closed` knows why.
       });
     } catch (error) {
       this.#lose('closed', messageOf(error));
     }
     return promise;
-  }
-
-  /** What is unconfirmed counts as lost. */
-  async close(): Promise<void> {
-    this.#lose('closed', 'the session was closed');
-    await this.#open.close();
   }
 
   #stateOf(queue: string): QueueState {

@@ -26,14 +26,14 @@ export interface Topology {
   readonly deadLetters: string;
 }
 
-const MEBIBYTE = 1_048_576;
+export const MEBIBYTE = 1_048_576;
 const DEAD_LETTERS_MAX = 1_000;
 const DEAD_LETTERS_BYTES_MAX = 256 * MEBIBYTE;
 /**
  * From RabbitMQ 4.0 on a quorum queue drops what was delivered 20 times. A message waits here for as long as its shard
  * is away, however often that is tried. "No limit" has no spelling that every version takes; this one is never reached.
  */
-const DELIVERY_LIMIT = 2_147_483_647;
+export const DELIVERY_LIMIT = 2_147_483_647;
 
 export function topologyOf({ rings }: Pick<Config, 'rings'>, { name, broker }: SyncConfig): Topology {
   const shards = rings.flatMap((ring) =>

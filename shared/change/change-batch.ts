@@ -61,12 +61,20 @@ export class BatchUnreadable extends Error {
   }
 }
 
-const OP_LETTERS: Readonly<Record<ChangeOp, string>> = { write: 'W', absent: 'N', remove: 'D', refresh: 'R' };
+const OP_LETTERS: Readonly<Record<ChangeOp, string>> = {
+  write: 'W',
+  absent: 'N',
+  remove: 'D',
+  refresh: 'R',
+  put: 'P',
+  'too-large': 'T',
+  delete: 'X',
+};
 const TABLE_WIDTH = 4;
 const TABLES_MAX = 10 ** TABLE_WIDTH;
 const HEAD_LENGTH = 1 + VERSION_LENGTH + SHAPE_LENGTH + TABLE_WIDTH;
 const LENGTHS = 2 + 4;
-const CHANGE_HEAD = /^[WNDR][0-9]{45}[A-Za-z0-9_-]{8}[0-9]{4}$/;
+const CHANGE_HEAD = /^[WNDRPTX][0-9]{45}[A-Za-z0-9_-]{8}[0-9]{4}$/;
 
 export function encodeBatch(batch: ChangeBatch): Buffer {
   const { changes, ...head } = batch;

@@ -122,6 +122,8 @@ function unusableAddresses({ origin, rings, sync }: Config): Fault[] {
     const { broker, originUrl } = sync;
     addresses.push([['sync', 'broker', 'url'], () => describeBroker(broker.url)]);
     if (originUrl !== undefined) addresses.push([['sync', 'originUrl'], () => mysqlOptions(originUrl)]);
+    const outlet = sync.outlets?.redis;
+    if (outlet !== undefined) addresses.push([['sync', 'outlets', 'redis', 'url'], () => redisOptions(outlet.url)]);
   }
   return addresses.flatMap(([path, parse]): Fault[] => {
     try {
@@ -158,6 +160,7 @@ function contradictions(config: Config): Fault[] {
     const message = `heartbeatMs (${heartbeatMs}) is more than half of stalenessBoundMs (${stalenessBoundMs}): between two heartbeats no shard would be believed`;
     faults.push({ code: 'config-invalid', path: ['sync', 'heartbeatMs'], message });
   }
+  faults.push(...impossibleMirrors(config), ...impossibleOutlets(config));
   const places: [path: string[], settings: Config['tables'][string]][] = [
     [['defaults'], config.defaults],
     ...Object.entries(config.tables).map(([label, table]): [string[], typeof table] => [['tables', label], table]),
@@ -168,6 +171,71 @@ function contradictions(config: Config): Fault[] {
       const message = `softTtlSeconds (${settings.softTtlSeconds}) is more than ttlSeconds (${ttlSeconds})`;
       faults.push({ code: 'config-invalid', path: [...path, 'softTtlSeconds'], message });
     }
+  }
+  return faults;
+}
+
+function impossibleMirrors({ tables, defaults, rings, sync }: Config): Fault[] {
+  const faults: Fault[] = [];
+  const layerCount = rings.length;
+  const shards = new Set(rings.flatMap((ring) => Object.keys(ring.shards)));
+  for (const [label, table] of Object.entries(tables)) {
+    const fault = (setting: string, message: string) =>
+      faults.push({ code: 'config-invalid', path: ['tables', label, setting], message });
+    const { shard, copies, strategy } = table;
+    if ((table.mode ?? defaults.mode) !== 'mirror') {
+      if (shard !== undefined) fault('shard', 'only a mirror (mode: mirror) can lie in one shard');
+      continue;
+    }
+    if (sync === undefined) fault('mode', 'a mirror is written by the sync worker, and there is no sync section');
+    if (!(table.follow ?? defaults.follow)) fault('follow', 'a mirror cannot be without its changes');
+    if (strategy !== undefined && strategy !== 'overwrite') {
+      fault('strategy', `a mirror is always overwritten; ${strategy} is for read-through`);
+    }
+    if (shard !== undefined && !shards.has(shard)) fault('shard', `there is no shard ${shard} in any ring`);
+    if (shard !== undefined && copies !== undefined && copies > 1) fault('copies', 'a table in one shard has one copy');
+    if (copies !== undefined && copies > layerCount) {
+      fault('copies', `${copies} copies need as many rings, and there are ${layerCount}`);
+    }
+  }
+  return faults;
+}
+
+/** AMQP 0-9-1, shortstr. */
+const ROUTING_KEY_BYTES_MAX = 255;
+
+function impossibleOutlets({ tables, defaults, sync }: Config): Fault[] {
+  const outlets = sync?.outlets;
+  if (outlets === undefined) return [];
+  const faults: Fault[] = [];
+  const at = ['sync', 'outlets'];
+  const fault = (path: readonly string[], message: string) =>
+    faults.push({ code: 'config-invalid', path: [...at, ...path], message });
+  const isFollowed = (label: string) => tables[label]?.follow ?? defaults.follow;
+  for (const [index, label] of (outlets.tables ?? []).entries()) {
+    const path = ['tables', String(index)];
+    if (tables[label] === undefined) fault(path, `${label} is not among the exposed tables`);
+    else if (!isFollowed(label)) fault(path, `${label} is not followed (follow: false), so its changes are not known`);
+  }
+  const told = outlets.tables ?? Object.keys(tables).filter(isFollowed);
+  for (const label of told) {
+    const isLong = Buffer.byteLength(`${label}.INSERT`) > ROUTING_KEY_BYTES_MAX;
+    if (isLong) fault(['tables'], `${label} is too long a name for a routing key; name the others here`);
+  }
+  for (const [name, { tables: wanted, queueType, backlogMebibytesMax }] of Object.entries(outlets.subscribers)) {
+    for (const [index, label] of (wanted ?? []).entries()) {
+      const path = ['subscribers', name, 'tables', String(index)];
+      if (!told.includes(label)) fault(path, `${label} is not among the tables whose changes are told`);
+    }
+    if (queueType === 'plain' && backlogMebibytesMax !== undefined) {
+      const path = ['subscribers', name, 'backlogMebibytesMax'];
+      fault(path, 'the broker bounds no plain queue; take backlogEventsMax, or queueType: classic or quorum');
+    }
+  }
+  const { files } = outlets;
+  if (files !== undefined && files.keepMebibytes < files.fileMebibytesMax) {
+    const message = `keepMebibytes (${files.keepMebibytes}) is less than one file may take (fileMebibytesMax, ${files.fileMebibytesMax})`;
+    fault(['files', 'keepMebibytes'], message);
   }
   return faults;
 }

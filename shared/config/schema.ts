@@ -70,6 +70,26 @@ const Ring = Type.Object(
 
 /** What can be said for all tables under `defaults`, and for one under its name. */
 const TableSettings = {
+  mode: Type.Union([Type.Literal('read-through'), Type.Literal('mirror')], {
+    description:
+      'read-through: rows are read from MySQL when they are missed, and cached. mirror: every row lies in Redis, written by ' +
+      'the sync worker alone; readers never touch MySQL.',
+    default: 'read-through',
+  }),
+  copies: Type.Integer({
+    description:
+      'Of a mirror: how many layers hold each row. With 2, a lost Redis is answered for by the next ring. Never more than ' +
+      'there are rings.',
+    default: 2,
+    minimum: 1,
+    maximum: 8,
+  }),
+  onIncomplete: Type.Union([Type.Literal('unavailable'), Type.Literal('origin')], {
+    description:
+      'Of a mirror: when no shard that answers can say whether there is such a row, such as before the first snapshot is ' +
+      'through: answer 503, or ask MySQL.',
+    default: 'unavailable',
+  }),
   ttlSeconds: seconds('How long a row is served without asking MySQL again.', 300),
   softTtlSeconds: Type.Integer({
     description:
@@ -143,12 +163,152 @@ const Table = Type.Object(
         { ...closed, maxProperties: 1, description: 'Either allow or deny; default: every column.' },
       ),
     ),
+    shard: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'Of a mirror: all rows lie in this shard alone, whatever their key (one table, one Redis).',
+      }),
+    ),
     ...OwnTableSettings,
   },
   {
     ...closed,
     description: 'One table: its key, its columns, and settings of its own; {} if there is nothing to say.',
   },
+);
+
+/** Of an event's routing key, which ends with one of these. */
+const EVENT_TYPES = ['INSERT', 'UPDATE', 'DELETE', 'RELOAD'] as const;
+
+const Subscriber = Type.Object(
+  {
+    tables: Type.Optional(names('Only events of these tables, as db.table. Default: of all that are told.')),
+    events: Type.Optional(
+      Type.Array(
+        Type.Union(
+          EVENT_TYPES.map((type) => Type.Literal(type)),
+          { description: 'INSERT, UPDATE, DELETE or RELOAD.' },
+        ),
+        {
+          minItems: 1,
+          uniqueItems: true,
+          description:
+            'Only these events. Without RELOAD nothing tells when a table has to be read again. Default: all.',
+        },
+      ),
+    ),
+    queueType: Type.Union([Type.Literal('plain'), Type.Literal('classic'), Type.Literal('quorum')], {
+      default: 'plain',
+      description:
+        'plain: a durable queue without arguments, as a consumer declares it that knows nothing of ringfill; the sync ' +
+        'worker itself drops the oldest events past backlogEventsMax. classic, quorum: the broker does; a consumer must ' +
+        'not declare such a queue, or only with the same arguments.',
+    }),
+    backlogEventsMax: Type.Integer({
+      default: 1_000_000,
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description: 'The most events that may wait for the subscriber. Past it the oldest are dropped.',
+    }),
+    backlogMebibytesMax: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_048_576,
+        description:
+          'Of a classic or quorum queue: the most that may wait. Past it the oldest are dropped. MiB. Default: that of ' +
+          'sync.broker.',
+      }),
+    ),
+  },
+  { ...closed, description: 'A queue of this name for one subscriber; {} for every event.' },
+);
+
+const FilesOutlet = Type.Object(
+  {
+    folder: Type.String({
+      minLength: 1,
+      description: 'Where binlog_<period>.log files are written, one event a line; made if it is not there.',
+    }),
+    period: Type.Union(
+      ['year', 'month', 'day', 'hour', 'minute'].map((period) => Type.Literal(period)),
+      { default: 'day', description: 'What one file holds: a year, month, day, hour or minute, in UTC.' },
+    ),
+    fileMebibytesMax: Type.Integer({
+      default: 1_024,
+      minimum: 1,
+      maximum: 1_048_576,
+      description: 'A file that is larger is followed by another of the same period, binlog_<period>.1.log. MiB.',
+    }),
+    keepDays: Type.Integer({
+      default: 30,
+      minimum: 1,
+      maximum: 36_500,
+      description: 'Files whose period ended earlier are deleted. Days.',
+    }),
+    keepFiles: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        description: 'The most files that are kept; the oldest are deleted. Default: no such bound.',
+      }),
+    ),
+    keepMebibytes: Type.Integer({
+      default: 10_240,
+      minimum: 1,
+      maximum: 1_073_741_824,
+      description: 'The most that all files may take; the oldest are deleted. MiB.',
+    }),
+  },
+  { ...closed, description: 'Every event as a line of a file; `ringfill replay` reads such a file back in.' },
+);
+
+const RedisOutlet = Type.Object(
+  {
+    url: Type.String({
+      pattern: '^(redis|rediss|unix)://',
+      description: 'Where this Redis is, written as a shard’s. It should be none that evicts keys.',
+    }),
+    kind: Type.Union([Type.Literal('list'), Type.Literal('stream')], {
+      default: 'list',
+      description: 'list: RPUSH of each event, for LPOP. stream: XADD of each, as the field event.',
+    }),
+    key: Type.String({
+      default: 'canal_binlog_data',
+      minLength: 1,
+      maxLength: 512,
+      description: 'The list’s or stream’s key.',
+    }),
+    lengthMax: Type.Integer({
+      default: 1_000_000,
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description: 'The most events that it may hold. Past it the oldest are dropped.',
+    }),
+  },
+  { ...closed, description: 'Every event in a Redis list or stream.' },
+);
+
+const Outlets = Type.Object(
+  {
+    tables: Type.Optional(names('Whose changes are told, as db.table. Default: all tables that are followed.')),
+    exchange: Type.String({
+      default: 'ringfill.changes',
+      pattern: '^(?!amq\\.)[A-Za-z0-9._:-]{1,127}$',
+      description: 'The topic exchange that events are published to, under db.table.EVENT.',
+    }),
+    nulls: Type.Union([Type.Literal('null'), Type.Literal('empty')], {
+      default: 'null',
+      description: 'How NULL is told: null, or as canal tells it, an empty text.',
+    }),
+    subscribers: Type.Record(Type.String({ pattern: '^(?!ringfill\\.|amq\\.)[A-Za-z0-9._:-]{1,200}$' }), Subscriber, {
+      ...closed,
+      default: {},
+      description: 'Queues of RabbitMQ by name, each with every event: canal_binlog_data: {}.',
+    }),
+    files: Type.Optional(FilesOutlet),
+    redis: Type.Optional(RedisOutlet),
+  },
+  { ...closed, description: 'Row changes for others, as JSON: through RabbitMQ, into files, into a Redis.' },
 );
 
 export const ConfigSchema = Type.Object(
@@ -342,6 +502,30 @@ export const ConfigSchema = Type.Object(
               'How long a read with Ringfill-After waits for its client’s own write to reach the shard, before it asks the ' +
               'origin. Milliseconds.',
           }),
+          snapshot: Type.Object(
+            {
+              rowsPerSecond: Type.Integer({
+                default: 20_000,
+                minimum: 1,
+                maximum: 10_000_000,
+                description: 'The most rows that a snapshot of a mirror reads in a second; fewer while MySQL is slow.',
+              }),
+            },
+            { ...closed, default: {}, description: 'How mirrors are filled.' },
+          ),
+          audit: Type.Object(
+            {
+              rowsPerSecond: Type.Integer({
+                default: 20,
+                minimum: 0,
+                maximum: 100_000,
+                description:
+                  'How many rows the sync worker compares with MySQL in a second, on and on, through all followed tables; 0: none. ' +
+                  'What is wrong is in its log and metrics, and left as it is.',
+              }),
+            },
+            { ...closed, default: {}, description: 'Whether the shards hold what MySQL says.' },
+          ),
           port: Type.Integer({
             default: 8081,
             minimum: 0,
@@ -349,6 +533,7 @@ export const ConfigSchema = Type.Object(
             description:
               'Where the sync worker answers /-/live, /-/ready and /-/metrics, on http.host; 0: any free one.',
           }),
+          outlets: Type.Optional(Outlets),
         },
         { ...closed, description: 'Following the binlog. Without it rows are as old as their TTL allows.' },
       ),
@@ -370,3 +555,5 @@ export type Config = Static<typeof ConfigSchema>;
 export type TableConfig = Config['tables'][string];
 export type RingConfig = Config['rings'][number];
 export type SyncConfig = NonNullable<Config['sync']>;
+export type OutletsConfig = NonNullable<SyncConfig['outlets']>;
+export type SubscriberConfig = OutletsConfig['subscribers'][string];

@@ -28,6 +28,9 @@ export const catalogue = {
   'origin-refused': { status: 503, title: 'MySQL refused the read' },
   'origin-login-refused': { status: 503, title: 'MySQL refused the login' },
   'sync-lost': { status: 503, title: 'The changes of this table are not heard of just now' },
+  'mirror-unavailable': { status: 503, title: 'No shard can say whether there is such a row' },
+  'write-not-applied': { status: 503, title: 'The write that was asked for has not arrived yet' },
+  'row-too-large': { status: 503, title: 'The row is too large for the mirror' },
   starting: { status: 503, title: 'The gateway is starting' },
   'not-cached': { status: 504, title: 'Not in the cache, and only the cache was asked' },
   internal: { status: 500, title: 'A mistake in ringfill' },
@@ -48,7 +51,11 @@ export const catalogue = {
   'broker-topology-differs': { title: 'A queue exists with other properties' },
   'broker-unreachable': { title: 'RabbitMQ cannot be reached' },
   'broker-refused': { title: 'RabbitMQ refuses the user or the virtual host' },
+  'subscriber-unknown': { title: 'There is no subscriber of this name' },
+  'event-file-unreadable': { title: 'A file of events cannot be read' },
+  'not-an-event': { title: 'A line of a file is no event' },
   'dead-letter-unknown': { title: 'There is no dead letter of this id' },
+  'not-a-mirror': { title: 'The table is not a mirror' },
   'listen-failed': { title: 'The gateway cannot listen there' },
 } as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
 

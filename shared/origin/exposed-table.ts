@@ -1,15 +1,20 @@
 /**
  * A table that clients may read: its name, its settings, and the schema as last read from the server.
  */
-import type { Config } from '../config/schema.ts';
-import { describeProblem, type Problem } from '../errors/errors.ts';
-import type { RowId } from '../key/row-id.ts';
+import type { Config, TableConfig } from '../config/schema.ts';
+import { describeProblem, type Problem, RequestRefused } from '../errors/errors.ts';
+import { parseRowId, type RowId } from '../key/row-id.ts';
 import { tableKeyPrefix } from '../key/cache-key.ts';
+import type { Route } from '../ring/route.ts';
 import { followedName } from '../stamp/followed.ts';
 import { parseTableName, type TableName } from './table-name.ts';
 import type { TableSchema } from './table-schema.ts';
 
 export interface TableSettings {
+  readonly mode: 'read-through' | 'mirror';
+  /** Of a mirror: where its rows lie. */
+  readonly mirrored: Route | undefined;
+  readonly onIncomplete: 'unavailable' | 'origin';
   readonly ttlSeconds: number;
   readonly softTtlSeconds: number;
   readonly graceSeconds: number;
@@ -51,7 +56,7 @@ export class ExposedTable {
     this.settings = settingsOf(label, config);
     this.keyPrefix = tableKeyPrefix(config.keyPrefix, this.name.db, this.name.table);
     this.#schema = schema;
-    this.#followedName = followedName(label, schema);
+    this.#followedName = followedName(label, schema, this.settings.mirrored);
   }
 
   get schema(): TableSchema {
@@ -78,20 +83,40 @@ export class ExposedTable {
   adopt(schema: TableSchema): void {
     this.#unusable = undefined;
     this.#schema = schema;
-    this.#followedName = followedName(this.label, schema);
+    this.#followedName = followedName(this.label, schema, this.settings.mirrored);
   }
 
   cacheKey(id: RowId): string {
     return this.keyPrefix + id.segment;
   }
+
+  /**
+   * Whose row lies under this key; nothing where it is no key of this table's: another table's name may begin with this
+   * one's, and leases stand beside entries.
+   */
+  rowIdOf(cacheKey: string): RowId | undefined {
+    if (!cacheKey.startsWith(this.keyPrefix)) return undefined;
+    try {
+      const segment = cacheKey.slice(this.keyPrefix.length);
+      const id = parseRowId(this.#schema.key, segment);
+      return id.segment === segment ? id : undefined;
+    } catch (error) {
+      if (error instanceof RequestRefused) return undefined;
+      throw error;
+    }
+  }
 }
 
 function settingsOf(label: string, config: Config): TableSettings {
-  const own = config.tables[label] ?? {};
+  const own: TableConfig = config.tables[label] ?? {};
   const ttlSeconds = own.ttlSeconds ?? config.defaults.ttlSeconds;
   // A soft TTL from the defaults is meant for the defaults' TTL.
   const soft = own.softTtlSeconds ?? (own.ttlSeconds === undefined ? config.defaults.softTtlSeconds : undefined);
+  const mode = own.mode ?? config.defaults.mode;
   return {
+    mode,
+    mirrored: mode === 'mirror' ? routeOf(own, config) : undefined,
+    onIncomplete: own.onIncomplete ?? config.defaults.onIncomplete,
     ttlSeconds,
     softTtlSeconds: soft ?? Math.max(1, Math.round(ttlSeconds * SOFT_TTL_SHARE)),
     graceSeconds: own.graceSeconds ?? config.defaults.graceSeconds,
@@ -100,8 +125,14 @@ function settingsOf(label: string, config: Config): TableSettings {
     rowBytesMax: own.rowBytesMax ?? config.defaults.rowBytesMax,
     leaseWaitMs: own.leaseWaitMs ?? config.defaults.leaseWaitMs,
     follow: config.sync !== undefined && (own.follow ?? config.defaults.follow),
-    strategy: own.strategy ?? config.defaults.strategy,
+    // What a mirror holds has to be there.
+    strategy: mode === 'mirror' ? 'overwrite' : (own.strategy ?? config.defaults.strategy),
     onSyncLost: own.onSyncLost ?? config.defaults.onSyncLost,
     followedTtlSeconds: own.followedTtlSeconds ?? config.defaults.followedTtlSeconds,
   };
+}
+
+function routeOf({ shard, copies }: TableConfig, { rings, defaults }: Config): Route {
+  if (shard !== undefined) return { kind: 'shard', name: shard };
+  return { kind: 'layers', count: Math.min(copies ?? defaults.copies, rings.length) };
 }

@@ -11,9 +11,10 @@ import type { Log } from '../telemetry/log.ts';
 import { cellText } from './cells.ts';
 import { ExposedTable } from './exposed-table.ts';
 import type { Queryable } from './information-schema.ts';
+import { whyUnmirrorable } from './mirrorable.ts';
 import { isAtLeast, OLDEST_ORIGIN, SERVER_NAMES, type SqlServer, sqlServerOf } from './server-version.ts';
 import { whyUnprovable } from './provable.ts';
-import { readTableSchema } from './table-schema.ts';
+import { readTableSchema, type SchemaOutcome } from './table-schema.ts';
 
 export class ExposedTables {
   #server: SqlServer;
@@ -37,8 +38,8 @@ export class ExposedTables {
     const server = await requireSupported(origin);
     const tables: ExposedTable[] = [];
     const problems: Problem[] = [];
-    for (const [label, tableConfig] of Object.entries(config.tables)) {
-      const outcome = await readTableSchema(origin, label, tableConfig);
+    for (const label of Object.keys(config.tables)) {
+      const outcome = await readSchema(origin, label, config);
       if ('schema' in outcome) tables.push(new ExposedTable(label, config, outcome.schema));
       else problems.push(...outcome.problems);
     }
@@ -92,7 +93,7 @@ export class ExposedTables {
   async #reload(table: ExposedTable): Promise<void> {
     try {
       await this.#lookAtServer();
-      const outcome = await readTableSchema(this.#origin, table.label, this.#config.tables[table.label] ?? {});
+      const outcome = await readSchema(this.#origin, table.label, this.#config);
       if ('problems' in outcome) {
         const before = table.unusable?.reason;
         table.refuse(outcome.problems);
@@ -120,6 +121,14 @@ export class ExposedTables {
     this.#log.info({ was: this.#server, is: server }, 'origin is of another version');
     this.#server = server;
   }
+}
+
+async function readSchema(origin: Queryable, label: string, { tables, defaults }: Config): Promise<SchemaOutcome> {
+  const own = tables[label] ?? {};
+  const outcome = await readTableSchema(origin, label, own);
+  if ('problems' in outcome || (own.mode ?? defaults.mode) !== 'mirror') return outcome;
+  const problems = whyUnmirrorable(label, outcome.schema);
+  return problems.length === 0 ? outcome : { problems };
 }
 
 async function askServer(origin: Queryable): Promise<SqlServer> {

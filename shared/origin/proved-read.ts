@@ -20,7 +20,7 @@ import { cellNumber, cellText } from './cells.ts';
 import { binlogEndQuery, identityQuery, originIdentity } from './origin-identity.ts';
 import type { TextResult } from './origin-pool.ts';
 import { plainRead } from './plain-read.ts';
-import { type OriginRow, type ReadRows, rowsOf, selectRows } from './row-select.ts';
+import { type BodyOf, type OriginRow, type ReadRows, rowsOf, selectRows } from './row-select.ts';
 import type { SqlServer } from './server-version.ts';
 import type { TableSchema } from './table-schema.ts';
 
@@ -37,11 +37,14 @@ type Lock = 'SKIP LOCKED' | 'NOWAIT' | 'WAIT';
 /** The longest that a batch waits for the locks of rows. MySQL's own lock timeout is a second, and takes up to two. */
 const LOCK_WAIT_MS = 500;
 
-/** @param server as it is known by then; it is asked at each read. */
-export function provedRead(origin: PacketPort, server: () => SqlServer): ReadRows {
+/**
+ * @param server as it is known by then; it is asked at each read.
+ * @param bodyOf of what is proved; what is not has its JSON.
+ */
+export function provedRead(origin: PacketPort, server: () => SqlServer, bodyOf?: BodyOf): ReadRows {
   return async (schema, wanted) => {
     const ids = wanted.map(({ id }) => id);
-    const session = new ProvingSession(origin, server());
+    const session = new ProvingSession(origin, server(), bodyOf);
     let found: Map<string, OriginRow>;
     try {
       found = await session.readTogether(schema, ids);
@@ -66,8 +69,10 @@ class ProvingSession {
   readonly #server: SqlServer;
   readonly #end: string;
   readonly #identity: string;
+  readonly #bodyOf: BodyOf | undefined;
 
-  constructor(origin: PacketPort, server: SqlServer) {
+  constructor(origin: PacketPort, server: SqlServer, bodyOf: BodyOf | undefined) {
+    this.#bodyOf = bodyOf;
     this.#origin = origin;
     this.#server = server;
     this.#end = binlogEndQuery(server);
@@ -80,7 +85,7 @@ class ProvingSession {
     const results = await this.#origin.packet([this.#identity, 'BEGIN', select, this.#end, 'COMMIT']);
     const [identity, , rows, end] = results as [TextResult, TextResult, TextResult, TextResult];
     const proof = { exactness: 'exact', reaches: { at: positionIn(end) }, origin: originIdentity(identity) } as const;
-    return new Map(rowsOf(schema, rows, proof).map((row) => [row.id.segment, row]));
+    return new Map(rowsOf(schema, rows, proof, this.#bodyOf).map((row) => [row.id.segment, row]));
   }
 
   /** Each id in a statement and a transaction of its own. */
@@ -164,7 +169,7 @@ class ProvingSession {
     const [end, identity, ...rows] = results as [TextResult, TextResult, ...TextResult[]];
     const proof = { exactness: 'inexact', reaches: { at: positionIn(end) }, origin: originIdentity(identity) } as const;
     return ids.map((id, index) => {
-      const [row] = rowsOf(schema, rows[index] as TextResult, proof);
+      const [row] = rowsOf(schema, rows[index] as TextResult, proof, this.#bodyOf);
       return [id.segment, row ?? { kind: 'absent', proof }];
     });
   }

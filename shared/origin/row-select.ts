@@ -1,5 +1,5 @@
 /** Rows of one table by their ids: the SELECT, and what its result says. */
-import { sqlLiteral } from '../key/key-part.ts';
+import { type KeyPart, sqlLiteral } from '../key/key-part.ts';
 import { type RowId, rowIdOfCells } from '../key/row-id.ts';
 import { CellMismatch } from '../row/row-json.ts';
 import type { LogPosition } from '../version/version.ts';
@@ -55,8 +55,13 @@ export function selectRows(schema: TableSchema, ids: readonly RowId[]): string {
   return `SELECT ${schema.selected} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`;
 }
 
+/** What is made of a row's cells; mostly its JSON. */
+export type BodyOf = (schema: TableSchema, cells: readonly (Buffer | null)[]) => Buffer;
+
+const asJson: BodyOf = (schema, cells) => schema.encoder.encode(cells);
+
 /** Throws CellMismatch where the table is not what the schema says any more. */
-export function rowsOf(schema: TableSchema, result: TextResult, proof?: Proof): FoundRow[] {
+export function rowsOf(schema: TableSchema, result: TextResult, proof?: Proof, bodyOf = asJson): FoundRow[] {
   requireSameTypes(schema, result);
   return result.rows.map((cells) => ({
     kind: 'row',
@@ -64,10 +69,48 @@ export function rowsOf(schema: TableSchema, result: TextResult, proof?: Proof): 
       schema.key,
       schema.keyAt.map((at) => cells[at] as Buffer),
     ),
-    body: schema.encoder.encode(cells),
+    body: bodyOf(schema, cells),
     shape: schema.shape,
     proof,
   }));
+}
+
+/**
+ * The keys alone, in the order of the key: those after one and up to another, as far as they are given. Literals as below.
+ */
+export function selectKeys(
+  schema: TableSchema,
+  { after, upTo, limit }: { after?: RowId | undefined; upTo?: RowId | undefined; limit: number },
+): string {
+  const columns = schema.key.map(({ column }) => quoteName(column)).join(', ');
+  const bounds = [
+    ...(after === undefined ? [] : [beyond(schema, after, '>')]),
+    ...(upTo === undefined ? [] : [beyond(schema, upTo, '<', true)]),
+  ];
+  const where = bounds.length === 0 ? '' : ` WHERE ${bounds.join(' AND ')}`;
+  return `SELECT ${columns} FROM ${schema.from}${where} ORDER BY ${columns} LIMIT ${limit}`;
+}
+
+/** The keys alone, of those of these ids that there are. */
+export function selectKeysOf(schema: TableSchema, ids: readonly RowId[]): string {
+  const columns = schema.key.map(({ column }) => quoteName(column)).join(', ');
+  return `SELECT ${columns} FROM ${schema.from} WHERE ${whereIds(schema, ids)}`;
+}
+
+/**
+ * One range of the index for each part: `a > 1 OR (a = 1 AND b > 2)`. Of row constructors the server makes no range; of
+ * `a >= 1 AND (a > 1 OR b > 2)` one that begins at `a = 1`, so that each step would go through all before it again.
+ */
+function beyond(schema: TableSchema, id: RowId, sign: '<' | '>', orEqual = false): string {
+  const literal = (part: number) => sqlLiteral((schema.key[part] as KeyPart).type, id.parts[part] as string);
+  const name = (part: number) => quoteName((schema.key[part] as KeyPart).column);
+  const last = schema.key.length - 1;
+  const ranges = schema.key.map((_, part) => {
+    const same = Array.from({ length: part }, (_same, before) => `${name(before)} = ${literal(before)}`);
+    const bound = `${name(part)} ${sign}${orEqual && part === last ? '=' : ''} ${literal(part)}`;
+    return [...same, bound].join(' AND ');
+  });
+  return ranges.length === 1 ? (ranges[0] as string) : `(${ranges.map((range) => `(${range})`).join(' OR ')})`;
 }
 
 /** Nothing of a client's is in here but literals, made of digits and hex. */

@@ -27,6 +27,8 @@ export interface TableSchema {
   /** The exposed columns, in the table's order. */
   readonly columns: readonly Column[];
   readonly key: readonly KeyPart[];
+  /** The columns that it is made of, in key order, exposed or not. */
+  readonly keyColumns: readonly Column[];
   /** Where the key columns stand in `columns`, in key order; a key column that is not exposed is selected after them. */
   readonly keyAt: readonly number[];
   /** What is selected, in the order of `columns`; key columns that are not exposed come after them. */
@@ -189,6 +191,7 @@ export function composeSchema(
       name,
       columns,
       key,
+      keyColumns: keyNames.map((column) => byName.get(column) as Column),
       keyAt: keyNames.map((column) => selected.findIndex((candidate) => candidate.name === column)),
       selected: selected.map(selectExpression).join(', '),
       selectedCount: selected.length,

@@ -3,6 +3,7 @@
  * which layer is used; so a key has the same candidates before, during and after a failure.
  */
 import { Continuum, type Placement, placeOf } from './continuum.ts';
+import type { Route } from './route.ts';
 
 export interface Candidate<Shard> {
   readonly layer: number;
@@ -23,6 +24,7 @@ export interface Layer<Shard> extends RingDefinition<Shard> {
 
 export class Layers<Shard> {
   readonly layers: readonly Layer<Shard>[];
+  readonly #byName: ReadonlyMap<string, Candidate<Shard>>;
   readonly #candidateOf: readonly ((key: string) => Candidate<Shard>)[];
   readonly #candidateAt: readonly ((place: number) => Candidate<Shard>)[];
 
@@ -33,6 +35,7 @@ export class Layers<Shard> {
     const named = rings.map(
       (ring, layer) => new Map([...ring.shards].map(([name, shard]) => [name, { layer, ring: ring.name, shard }])),
     );
+    this.#byName = new Map(named.flatMap((layer) => [...layer]));
     const finders = continua.map((continuum, layer) => {
       const candidates = named[layer] as Map<string, Candidate<Shard>>;
       return {
@@ -58,9 +61,28 @@ export class Layers<Shard> {
     return this.#candidateOf.map((candidateOf) => candidateOf(key));
   }
 
+  /** Those that a route leaves, in order. */
+  routed(key: string, route: Route): Candidate<Shard>[] {
+    return route.kind === 'shard'
+      ? this.#named(route.name)
+      : this.#candidateOf.slice(0, route.count).map((candidateOf) => candidateOf(key));
+  }
+
   /** The same for whoever sees each key once, such as a change: nothing is remembered, and the key is hashed once. */
-  candidatesOnce(key: string): Candidate<Shard>[] {
+  routedOnce(key: string, route: Route): Candidate<Shard>[] {
+    if (route.kind === 'shard') return this.#named(route.name);
     const place = placeOf(key);
-    return this.#candidateAt.map((candidateAt) => candidateAt(place));
+    return this.#candidateAt.slice(0, route.count).map((candidateAt) => candidateAt(place));
+  }
+
+  /** Every shard that may hold rows of such a table. */
+  reached(route: Route): Candidate<Shard>[] {
+    if (route.kind === 'shard') return this.#named(route.name);
+    return [...this.#byName.values()].filter(({ layer }) => layer < route.count);
+  }
+
+  #named(shard: string): Candidate<Shard>[] {
+    const candidate = this.#byName.get(shard);
+    return candidate === undefined ? [] : [candidate];
   }
 }

@@ -15,6 +15,9 @@
  * | JSON                                   | embedded, without insignificant white space       |
  * | geometry                               | base64 of the WKB                                 |
  * | NULL                                   | null                                              |
+ *
+ * A mirror keeps the columns one by one, each as its text: what stands in the JSON, a string without its quotes and escapes;
+ * NULL is left out.
  */
 import { withoutLeadingZeros } from '../key/key-part.ts';
 import type { Column } from '../origin/column.ts';
@@ -24,7 +27,15 @@ import { minifyJson } from './minify-json.ts';
 /** Raise it when the same row would give other bytes: entries of the old encoder are then no longer used. */
 export const ENCODER_VERSION = 1;
 
-type CellEncoder = (cell: Buffer) => string;
+type CellText = (cell: Buffer) => string;
+
+/** How a column's text becomes JSON: as it is, in quotes (nothing in it wants escaping), or in quotes and escaped. */
+type TextForm = 'literal' | 'quoted' | 'escaped';
+
+interface ColumnEncoder {
+  readonly form: TextForm;
+  readonly text: CellText;
+}
 
 /** A cell that cannot be of the type we know: the table has changed under us. */
 export class CellMismatch extends Error {
@@ -34,25 +45,76 @@ export class CellMismatch extends Error {
   }
 }
 
+interface Member extends ColumnEncoder {
+  readonly name: string;
+  /** What stands before its value in JSON, without the comma. */
+  readonly head: string;
+}
+
 export class RowEncoder {
-  readonly #members: readonly { readonly head: string; readonly encode: CellEncoder }[];
+  readonly #members: readonly Member[];
 
   constructor(columns: readonly Column[]) {
-    this.#members = columns.map((column, index) => ({
-      head: `${index === 0 ? '' : ','}${JSON.stringify(column.name)}:`,
-      encode: cellEncoder(column),
+    this.#members = columns.map((column) => ({
+      name: column.name,
+      head: `${JSON.stringify(column.name)}:`,
+      ...columnEncoder(column),
     }));
   }
 
   /** @param cells one a column, in order. Throws CellMismatch. */
   encode(cells: readonly (Buffer | null)[]): Buffer {
     let json = '{';
-    for (const [index, member] of this.#members.entries()) {
+    for (const [index, { head, form, text }] of this.#members.entries()) {
       const cell = cells[index];
-      json += member.head;
-      json += cell === null || cell === undefined ? 'null' : member.encode(cell);
+      json += index === 0 ? head : `,${head}`;
+      json += cell === null || cell === undefined ? 'null' : jsonOf(form, text(cell));
     }
     return Buffer.from(`${json}}`, 'utf8');
+  }
+
+  /** The columns' texts by name as one JSON object of strings, NULL left out. Throws CellMismatch. */
+  encodeTexts(cells: readonly (Buffer | null)[]): Buffer {
+    return Buffer.from(this.textsJson(cells), 'utf8');
+  }
+
+  /** The same, not encoded. @param ofNull the JSON that stands for NULL; without it NULL is left out. */
+  textsJson(cells: readonly (Buffer | null)[], ofNull?: string): string {
+    let json = '';
+    for (const [index, { head, form, text }] of this.#members.entries()) {
+      const cell = cells[index];
+      const isNull = cell === null || cell === undefined;
+      if (isNull && ofNull === undefined) continue;
+      const comma = json === '' ? '' : ',';
+      if (isNull) json += `${comma}${head}${ofNull}`;
+      else {
+        const value = text(cell);
+        json += `${comma}${head}${form === 'quoted' ? `"${value}"` : JSON.stringify(value)}`;
+      }
+    }
+    return `{${json}}`;
+  }
+
+  /** What `encode` makes of the same row. @param texts by column name; one that is not there is NULL. */
+  ofTexts(texts: ReadonlyMap<string, string>): Buffer {
+    let json = '{';
+    for (const [index, { name, head, form }] of this.#members.entries()) {
+      const text = texts.get(name);
+      json += index === 0 ? head : `,${head}`;
+      json += text === undefined ? 'null' : jsonOf(form, text);
+    }
+    return Buffer.from(`${json}}`, 'utf8');
+  }
+}
+
+function jsonOf(form: TextForm, text: string): string {
+  switch (form) {
+    case 'literal':
+      return text;
+    case 'quoted':
+      return `"${text}"`;
+    case 'escaped':
+      return JSON.stringify(text);
   }
 }
 
@@ -63,26 +125,30 @@ export function selectExpression(column: Column): string {
   return column.dataType === 'float' ? `${quoteName(column.name)} * 1e0` : quoteName(column.name);
 }
 
-function cellEncoder(column: Column): CellEncoder {
+function columnEncoder(column: Column): ColumnEncoder {
   const mismatch = () => new CellMismatch(column.name, column.dataType);
-  if (column.json) return jsonCell;
+  const literal = (text: CellText): ColumnEncoder => ({ form: 'literal', text });
+  const quoted = (text: CellText): ColumnEncoder => ({ form: 'quoted', text });
+  if (column.json) return literal(jsonCell);
   switch (column.dataType) {
     case 'tinyint':
     case 'smallint':
     case 'mediumint':
     case 'int':
     case 'year':
-      return (cell) => integerText(cell, mismatch);
+      return literal((cell) => integerText(cell, mismatch));
     case 'bigint':
-      return (cell) => `"${integerText(cell, mismatch)}"`;
+      return quoted((cell) => integerText(cell, mismatch));
     case 'decimal':
-      return (cell) => `"${decimalText(cell, mismatch)}"`;
+      return quoted((cell) => decimalText(cell, mismatch));
     case 'float':
-      return (cell) => numberText(shortestFloat(singlePrecision(cell, mismatch)));
+      return literal((cell) => numberText(shortestFloat(singlePrecision(cell, mismatch))));
     case 'double':
-      return (cell) => numberText(floatingPoint(cell, mismatch));
+      return literal((cell) => numberText(floatingPoint(cell, mismatch)));
     case 'bit':
-      return (column.precision ?? 1) > 32 ? (cell) => `"${bits(cell)}"` : (cell) => bits(cell).toString();
+      return (column.precision ?? 1) > 32
+        ? quoted((cell) => bits(cell).toString())
+        : literal((cell) => bits(cell).toString());
     case 'geometry':
     case 'point':
     case 'linestring':
@@ -93,7 +159,7 @@ function cellEncoder(column: Column): CellEncoder {
     case 'geometrycollection':
     case 'geomcollection':
       // MySQL's own format: four bytes of SRID, then the WKB (MySQL manual, "Internal Geometry Storage Format").
-      return (cell) => `"${cell.toString('base64', 4)}"`;
+      return quoted((cell) => cell.toString('base64', 4));
     case 'date':
     case 'time':
     case 'datetime':
@@ -101,12 +167,12 @@ function cellEncoder(column: Column): CellEncoder {
     case 'uuid':
     case 'inet4':
     case 'inet6':
-      return (cell) => JSON.stringify(cell.toString('latin1'));
+      return { form: 'escaped', text: (cell) => cell.toString('latin1') };
     default:
       // Text has a character set; all else is bytes.
       return column.charset === null || column.charset === 'binary'
-        ? (cell) => `"${cell.toString('base64')}"`
-        : (cell) => JSON.stringify(cell.toString('utf8'));
+        ? quoted((cell) => cell.toString('base64'))
+        : { form: 'escaped', text: (cell) => cell.toString('utf8') };
   }
 }
 

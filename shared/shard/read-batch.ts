@@ -14,36 +14,38 @@ const KEYS_NEVER_TOO_MANY = 32;
 const MEAN_WEIGHT = 0.25;
 
 /** What one multi-key read brings. */
-export interface Fetched {
+export interface Fetched<Stored> {
   /** In the order of the keys. */
-  readonly stored: readonly (Buffer | null)[];
+  readonly stored: readonly (Stored | null)[];
   /** Read in the same command. */
   readonly seen: SeenStamp | undefined;
 }
 
-export interface ShardRead {
-  readonly stored: Buffer | null;
+export interface ShardRead<Stored = Buffer> {
+  readonly stored: Stored | null;
   readonly seen: SeenStamp | undefined;
 }
 
-interface Waiting {
-  readonly resolve: (read: ShardRead) => void;
+interface Waiting<Stored> {
+  readonly resolve: (read: ShardRead<Stored>) => void;
   readonly reject: (error: Error) => void;
 }
 
-export class ReadBatch {
-  readonly #fetch: (keys: string[]) => Promise<Fetched>;
+export class ReadBatch<Stored> {
+  readonly #fetch: (keys: string[]) => Promise<Fetched<Stored>>;
+  readonly #bytesOf: (stored: Stored) => number;
   #keys: string[] = [];
-  #waiting: Waiting[] = [];
+  #waiting: Waiting<Stored>[] = [];
   /** Of an entry here, lately. */
   #meanBytes = 0;
 
   /** @param fetch reads many keys, in order; its rejection is that of every read in the batch. */
-  constructor(fetch: (keys: string[]) => Promise<Fetched>) {
+  constructor(fetch: (keys: string[]) => Promise<Fetched<Stored>>, bytesOf: (stored: Stored) => number) {
     this.#fetch = fetch;
+    this.#bytesOf = bytesOf;
   }
 
-  read(key: string): Promise<ShardRead> {
+  read(key: string): Promise<ShardRead<Stored>> {
     return new Promise((resolve, reject) => {
       if (this.#keys.length === 0) setImmediate(() => void this.#flush());
       this.#keys.push(key);
@@ -64,13 +66,13 @@ export class ReadBatch {
     }
   }
 
-  async #fetchFor(keys: string[], waiting: readonly Waiting[]): Promise<void> {
+  async #fetchFor(keys: string[], waiting: readonly Waiting<Stored>[]): Promise<void> {
     try {
       const { stored, seen } = await this.#fetch(keys);
       let bytes = 0;
       for (const [index, reader] of waiting.entries()) {
         const entry = stored[index] ?? null;
-        bytes += entry?.length ?? 0;
+        bytes += entry === null ? 0 : this.#bytesOf(entry);
         reader.resolve({ stored: entry, seen });
       }
       this.#meanBytes += (bytes / keys.length - this.#meanBytes) * MEAN_WEIGHT;

@@ -47,6 +47,48 @@ declare module 'ioredis' {
     ): Result<'lost' | 'off' | 'early' | 'older' | 'stored', Context>;
     /** The number of keys, the keys, and the arguments. */
     applyBatch(...args: (number | Bytes)[]): Result<['applied' | 'fenced' | 'gap', ...string[]], Context>;
+    snapshotBegin(
+      stampKey: string,
+      token: string,
+      followed: string,
+      ring: string,
+      shape: string,
+      chunkTtlMs: number,
+      claim: 'take' | 'keep' | 'anew',
+      turn: number,
+    ): Result<['off' | 'lost' | 'void' | 'begun', ...string[]], Context>;
+    /** The number of keys, the keys, and the arguments. */
+    snapshotWrite(...args: (number | Bytes)[]): Result<'written' | 'lost' | 'void' | 'early', Context>;
+    snapshotEnd(
+      stampKey: string,
+      token: string,
+      followed: string,
+      ring: string,
+      shape: string,
+      turn: number,
+    ): Result<'complete' | 'lost' | 'void', Context>;
+    /** The number of keys, the keys, and the arguments. */
+    snapshotSweep(...args: (number | string)[]): Result<['lost'] | ['swept', number, ...string[]], Context>;
+    mirrorIncomplete(stampKey: string, followed: string): Result<0 | 1, Context>;
+    /** The number of keys, the keys, and the followed table. */
+    mirrorElsewhere(...args: (number | string)[]): Result<number, Context>;
+    /** The number of keys, the keys, and how many bytes are enough. */
+    auditReadBuffer(...args: (number | string)[]): Result<Buffer[], Context>;
+    /** The number of keys, and the keys. */
+    auditAbove(...args: (number | string)[]): Result<string[], Context>;
+    /** The number of keys, the keys, and for each what was judged. */
+    auditDrop(...args: (number | string)[]): Result<(0 | 1)[], Context>;
+    /** The number of keys, the keys, and the arguments. */
+    auditLower(...args: (number | string)[]): Result<'off' | 'lowered', Context>;
+    auditBegin(
+      stampKey: string,
+      token: string,
+      followed: string,
+      ring: string,
+      ttlMs: number,
+    ): Result<['off' | 'begun', ...string[]], Context>;
+    /** The number of keys, the keys, and the arguments. */
+    auditWrite(...args: (number | Bytes)[]): Result<['lost' | 'off' | 'done', ...string[]], Context>;
     releaseLease(entryKey: string, leaseKey: string, token: string, drop: '0' | '1'): Result<'released', Context>;
   }
 }
@@ -55,11 +97,26 @@ function source(file: string): string {
   return readFileSync(new URL(`./scripts/${file}`, import.meta.url), 'utf8');
 }
 
+const STAMP = source('stamp.lua');
+const MIRROR = STAMP + source('mirror.lua');
+
 const SCRIPTS = {
-  lease: { numberOfKeys: 3, lua: source('stamp.lua') + source('lease.lua') },
-  fill: { numberOfKeys: 3, lua: source('stamp.lua') + source('fill.lua') },
+  lease: { numberOfKeys: 3, lua: STAMP + source('lease.lua') },
+  fill: { numberOfKeys: 3, lua: STAMP + source('fill.lua') },
   // At maxmemory a plain write fails, and a change that is not applied is a stale row.
-  applyBatch: { lua: `#!lua flags=allow-oom\n${source('stamp.lua')}${source('apply.lua')}` },
+  applyBatch: { lua: `#!lua flags=allow-oom\n${MIRROR}${source('apply.lua')}` },
+  snapshotBegin: { numberOfKeys: 1, lua: MIRROR + source('snapshot-begin.lua') },
+  snapshotWrite: { lua: MIRROR + source('snapshot-write.lua') },
+  snapshotEnd: { numberOfKeys: 1, lua: MIRROR + source('snapshot-end.lua') },
+  snapshotSweep: { lua: MIRROR + source('snapshot-sweep.lua') },
+  mirrorElsewhere: { lua: MIRROR + source('mirror-elsewhere.lua') },
+  mirrorIncomplete: { numberOfKeys: 1, lua: MIRROR + source('mirror-incomplete.lua') },
+  auditRead: { lua: STAMP + source('audit-read.lua') },
+  auditAbove: { lua: MIRROR + source('audit-above.lua') },
+  auditDrop: { lua: MIRROR + source('audit-drop.lua') },
+  auditLower: { lua: MIRROR + source('audit-lower.lua') },
+  auditBegin: { numberOfKeys: 1, lua: MIRROR + source('audit-begin.lua') },
+  auditWrite: { lua: MIRROR + source('audit-write.lua') },
   leaseUnsynced: { numberOfKeys: 2, lua: source('lease-unsynced.lua') },
   fillUnsynced: { numberOfKeys: 2, lua: source('fill-unsynced.lua') },
   releaseLease: { numberOfKeys: 2, lua: source('release-lease.lua') },

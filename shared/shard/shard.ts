@@ -21,8 +21,11 @@ import { defineScripts } from './scripts.ts';
 
 export type ShardState = 'ok' | 'down';
 
+/** Field, value, field, value, …; empty where something else than a hash lies under the key. */
+export type HashReply = readonly Buffer[];
+
 /** `read` is the one multi-key read of a tick. */
-export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply';
+export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply' | 'snapshot' | 'audit';
 
 export interface ShardOptions {
   readonly name: string;
@@ -85,7 +88,8 @@ export class Shard {
   readonly ring: string;
   readonly #options: ShardOptions;
   readonly #breaker: Breaker;
-  readonly #reads: ReadBatch;
+  readonly #reads: ReadBatch<Buffer>;
+  readonly #mirrorReads: ReadBatch<HashReply>;
   readonly #stamps = new StampReader();
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
@@ -99,7 +103,14 @@ export class Shard {
     this.name = options.name;
     this.ring = options.ring;
     this.#options = options;
-    this.#reads = new ReadBatch((keys) => this.#fetch(keys));
+    this.#reads = new ReadBatch(
+      (keys) => this.#fetch(keys),
+      (stored) => stored.length,
+    );
+    this.#mirrorReads = new ReadBatch(
+      (keys) => this.#fetchMirrored(keys),
+      (pairs) => pairs.reduce((sum, { length }) => sum + length, 0),
+    );
     this.#breaker = new Breaker({
       failuresToOpen: options.failuresToOpen,
       probe: () => this.#connect(),
@@ -134,6 +145,12 @@ export class Shard {
   async read(entryKey: string): Promise<ShardRead> {
     if (this.#redis === undefined) throw this.#unavailable();
     return this.#reads.read(entryKey);
+  }
+
+  /** The same for a mirrored row: its hash, as HGETALL replies. */
+  async readMirrored(entryKey: string): Promise<ShardRead<HashReply>> {
+    if (this.#redis === undefined) throw this.#unavailable();
+    return this.#mirrorReads.read(entryKey);
   }
 
   async lease(entryKey: string, request: LeaseRequest): Promise<LeaseOutcome> {
@@ -241,13 +258,18 @@ export class Shard {
     await this.#command('release', (redis) => redis.releaseLease(entryKey, leaseKey(entryKey), token, drop));
   }
 
+  /** Whatever else one has to say to it, such as a snapshot's scripts. Throws ShardUnavailable. */
+  run<T>(command: ShardCommand, run: (redis: Redis) => Promise<T>): Promise<T> {
+    return this.#command(command, run);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#breaker.stop();
     this.#disconnect();
   }
 
-  async #fetch(keys: readonly string[]): Promise<Fetched> {
+  async #fetch(keys: readonly string[]): Promise<Fetched<Buffer>> {
     const { followed } = this.#options;
     if (followed === undefined) {
       return { stored: await this.#command('read', (redis) => redis.mgetBuffer([...keys])), seen: undefined };
@@ -256,6 +278,24 @@ export class Shard {
       redis.mgetBuffer([followed.stampKey, ...keys]),
     );
     return { stored, seen: this.#stamps.read(stamp) };
+  }
+
+  /** One transaction: a row that is absent, and a stamp of another time, which says that none is missing, cannot meet. */
+  async #fetchMirrored(keys: readonly string[]): Promise<Fetched<HashReply>> {
+    const { followed } = this.#options;
+    if (followed === undefined) throw new Error(`shard ${this.name} is not followed`);
+    const replies = await this.#command('read', async (redis) => {
+      const transaction = redis.multi();
+      for (const key of keys) transaction.callBuffer('HGETALL', key);
+      return (await transaction.getBuffer(followed.stampKey).exec()) as [Error | null, unknown][];
+    });
+    const stored = keys.map((_, index) => {
+      const [error, pairs] = replies[index] as [Error | null, HashReply];
+      if (error !== null) return [];
+      return pairs.length === 0 ? null : pairs;
+    });
+    const [error, stamp] = replies[keys.length] as [Error | null, Buffer | null];
+    return { stored, seen: this.#stamps.read(error === null ? stamp : null) };
   }
 
   #unavailable(): ShardUnavailable {

@@ -29,6 +29,16 @@ export interface Stamp {
    * entries do below the second: they may hold more than their version says.
    */
   readonly holes: readonly (readonly [above: string, below: string])[];
+  /** The mirrors (`followedName`) of which every row that belongs here is here. */
+  readonly complete: Readonly<Record<string, Completeness>>;
+}
+
+/** A snapshot has brought every row as of `since` or later, and changes all that came after. */
+export interface Completeness {
+  /** By which ring it was told what belongs here. */
+  readonly ring: string;
+  readonly shape: string;
+  readonly since: string;
 }
 
 /** Nothing where the bytes are not a stamp. */
@@ -40,12 +50,25 @@ export function decodeStamp(stored: Buffer): Stamp | undefined {
     return undefined;
   }
   // A script cannot write an empty list: it would be an empty object.
-  return isStamp(stamp) ? { ...stamp, holes: stamp.holes ?? [] } : undefined;
+  return isStamp(stamp) ? { ...stamp, holes: stamp.holes ?? [], complete: stamp.complete ?? {} } : undefined;
 }
 
-function isStamp(value: unknown): value is Omit<Stamp, 'holes'> & { holes?: Stamp['holes'] } {
+type StoredStamp = Omit<Stamp, 'holes' | 'complete'> & Partial<Pick<Stamp, 'holes' | 'complete'>>;
+
+function isStamp(value: unknown): value is StoredStamp {
   if (typeof value !== 'object' || value === null) return false;
-  const { plan, to, floor, asOf, origin, gtid, rings, tables, holes = [] } = value as Record<string, unknown>;
+  const {
+    plan,
+    to,
+    floor,
+    asOf,
+    origin,
+    gtid,
+    rings,
+    tables,
+    holes = [],
+    complete = {},
+  } = value as Record<string, unknown>;
   return (
     typeof plan === 'number' &&
     isVersion(to) &&
@@ -56,8 +79,17 @@ function isStamp(value: unknown): value is Omit<Stamp, 'holes'> & { holes?: Stam
     isVersionMap(rings) &&
     isVersionMap(tables) &&
     Array.isArray(holes) &&
-    holes.every((hole) => Array.isArray(hole) && hole.length === 2 && hole.every(isVersion))
+    holes.every((hole) => Array.isArray(hole) && hole.length === 2 && hole.every(isVersion)) &&
+    typeof complete === 'object' &&
+    complete !== null &&
+    Object.values(complete).every(isCompleteness)
   );
+}
+
+function isCompleteness(value: unknown): value is Completeness {
+  if (typeof value !== 'object' || value === null) return false;
+  const { ring, shape, since } = value as Record<string, unknown>;
+  return typeof ring === 'string' && typeof shape === 'string' && isVersion(since);
 }
 
 function isVersionMap(value: unknown): value is Record<string, string> {
@@ -82,4 +114,15 @@ export function isTrusted(
 ): boolean {
   const mayHoldMore = exactness === 'inexact';
   return version >= floor && !stamp.holes.some(([above, below]) => (version > above || mayHoldMore) && version < below);
+}
+
+/**
+ * Whether every row of this mirror that belongs into the shard is there: whatever was dropped or lost since then made it
+ * incomplete. The same rule as in the scripts.
+ * @param floor of the table and the ring (`floorOf`).
+ */
+export function isComplete(stamp: Stamp, table: string, ring: string, shape: string, floor: string): boolean {
+  const mark = Object.hasOwn(stamp.complete, table) ? stamp.complete[table] : undefined;
+  if (mark === undefined || mark.ring !== ring || mark.shape !== shape) return false;
+  return mark.since >= floor && !stamp.holes.some(([, below]) => mark.since < below);
 }

@@ -16,6 +16,8 @@ export interface DemoTable {
   readonly columns: readonly string[];
   /** One SQL expression a column. */
   rows(): Iterable<readonly string[]>;
+  /** A mirror in the demo's configuration, where there is sync. */
+  readonly isMirrored?: true;
   /** Columns that the demo's configuration denies. */
   readonly deny?: readonly string[];
   /** Left out where it says no. */

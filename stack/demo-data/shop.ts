@@ -134,6 +134,7 @@ const productsTable: DemoTable = {
 const ordersTable: DemoTable = {
   database: 'shop',
   name: 'orders',
+  isMirrored: true,
   definition: `id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   customer_id INT UNSIGNED NOT NULL,
   status ENUM('new','paid','sent','delivered','returned') NOT NULL DEFAULT 'new',

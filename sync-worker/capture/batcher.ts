@@ -1,5 +1,5 @@
 /**
- * Transactions -> one batch a shard: every change goes to the owner of its key in each layer, and each shard's batches
+ * Transactions -> one batch a shard: every change goes to each shard that could hold its key, and each shard's batches
  * follow on one another without a hole: `from` is the `to` of the one before.
  *
  * A batch is cut where it is full, also amid a transaction: its `to` is then the last change's own version, which is no
@@ -12,10 +12,14 @@
 import type { BatchHead, ChangeBatch } from '../../shared/change/change-batch.ts';
 import type { VersionedChange } from '../../shared/change/change.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
+import type { Route } from '../../shared/ring/route.ts';
+import { routeOfFollowed } from '../../shared/stamp/followed.ts';
 import { nowMicros } from '../../shared/lifecycle/now-micros.ts';
 import { laterOf, versionOf } from '../../shared/version/version.ts';
 import type { Hole } from './continuity/continuity.ts';
 import type { PlacedChange, Transaction } from './assembler/transaction.ts';
+import type { EventLane } from './event-lane.ts';
+import type { EventFrame } from '../../shared/event/event.ts';
 
 /** What every message of a moment says beside its span. */
 export interface Saying {
@@ -40,6 +44,8 @@ export interface BatcherOptions<Shard> {
   /** Of keys, bodies and what frames them; one change that is larger goes alone. */
   readonly bytesMax?: number;
   readonly emit: (shard: Shard, batch: ChangeBatch) => void;
+  /** Where others are told of the changes too. It is flushed by whoever flushes this. */
+  readonly events?: EventLane | undefined;
 }
 
 /** So many take a shard some milliseconds, in which it answers nobody else. */
@@ -71,24 +77,28 @@ export class Batcher<Shard> {
   readonly #changesMax: number;
   readonly #bytesMax: number;
   readonly #emit: BatcherOptions<Shard>['emit'];
+  readonly #events: EventLane | undefined;
   readonly #lanes: readonly Lane<Shard>[];
-  readonly #lanesOf: (key: string) => Lane<Shard>[];
+  readonly #lanesOf: (change: PlacedChange) => Lane<Shard>[];
+  /** By followed name. */
+  readonly #routes = new Map<string, Route>();
   #plan: Plan;
   #hasChanges = false;
   #owesFloors = false;
 
-  constructor({ layers, plan, from, changesMax, bytesMax, emit }: BatcherOptions<Shard>) {
+  constructor({ layers, plan, from, changesMax, bytesMax, emit, events }: BatcherOptions<Shard>) {
     this.#plan = plan;
     this.#changesMax = changesMax ?? CHANGES_MAX;
     this.#bytesMax = bytesMax ?? BYTES_MAX;
     this.#emit = emit;
+    this.#events = events;
     // A shard of two rings would be two of its name, with two queues.
     const lanes = layers.layers.map(
       ({ shards }) => new Map([...shards.values()].map((shard) => [shard, newLane(shard, from)] as const)),
     );
     this.#lanes = lanes.flatMap((layer) => [...layer.values()]);
-    this.#lanesOf = (key) =>
-      layers.candidatesOnce(key).map(({ layer, shard }) => lanes[layer]?.get(shard) as Lane<Shard>);
+    this.#lanesOf = ({ key, table }) =>
+      layers.routedOnce(key, this.#routeOf(table)).map(({ layer, shard }) => lanes[layer]?.get(shard) as Lane<Shard>);
   }
 
   /** There is something that the next flush has to bring. */
@@ -107,14 +117,16 @@ export class Batcher<Shard> {
     // All but the ordinal is the same for the whole transaction, and there may be millions of them.
     const place = versionOf(epoch, transaction.end, 0).slice(0, -ORDINAL_WIDTH);
     const moment = momentOf(transaction);
+    const frame = this.#events?.frame(transaction);
+    const push = (change: PlacedChange) => this.#push(change, place, moment, atCut, frame);
     const changes = transaction.changes();
     if (Symbol.asyncIterator in changes) {
       for await (const change of changes) {
-        if (this.#push(change, place, moment, atCut)) await room();
+        if (push(change)) await room();
       }
     } else {
       for (const change of changes) {
-        if (this.#push(change, place, moment, atCut)) await room();
+        if (push(change)) await room();
       }
     }
   }
@@ -128,6 +140,7 @@ export class Batcher<Shard> {
   /** As Stamp.holes has it. Flush to all before there is another. */
   tellHole(hole: Hole): void {
     for (const lane of this.#lanes) lane.hole = hole;
+    this.#events?.oweAll('gap');
   }
 
   /**
@@ -144,14 +157,23 @@ export class Batcher<Shard> {
   }
 
   /** @returns whether a batch went on the way. */
-  #push(change: PlacedChange, place: string, moment: BatchHead['oldest'], atCut: () => Saying): boolean {
+  #push(
+    change: PlacedChange,
+    place: string,
+    moment: BatchHead['oldest'],
+    atCut: () => Saying,
+    frame: EventFrame | undefined,
+  ): boolean {
     const { op, table, key, shape, body, ordinal } = change;
     const version = place + ordinalText(ordinal);
+    if (op === 'event' || op === 'reload') {
+      return frame !== undefined && this.#events?.tell(change, frame, version) === true;
+    }
     const versioned: VersionedChange = { op, table, key, shape, body, version };
     // A character is at most three bytes in UTF-8; nearly all keys are ASCII.
     const bytes = FRAME_BYTES + key.length + body.length;
     let sent = false;
-    for (const lane of this.#lanesOf(key)) {
+    for (const lane of this.#lanesOf(change)) {
       const isFull = lane.changes.length >= this.#changesMax || lane.bytes + bytes > this.#bytesMax;
       if (isFull && lane.changes.length > 0) {
         this.#send(lane, lane.last, atCut(), false);
@@ -166,7 +188,17 @@ export class Batcher<Shard> {
     return sent;
   }
 
+  #routeOf(table: string): Route {
+    let route = this.#routes.get(table);
+    if (route === undefined) {
+      route = routeOfFollowed(table);
+      this.#routes.set(table, route);
+    }
+    return route;
+  }
+
   #raiseFloors(tables: readonly string[], floor: string): void {
+    this.#events?.owe(tables, 'untold-changes');
     for (const lane of this.#lanes) {
       lane.floors ??= {};
       for (const table of tables) lane.floors[table] = laterOf(floor, lane.floors[table] ?? '');

@@ -22,6 +22,7 @@ import type { Log } from '../../shared/telemetry/log.ts';
 import { comparePositions, fileNumber, type LogPosition, versionOf } from '../../shared/version/version.ts';
 import type { Assembler } from './assembler/assembler.ts';
 import { Batcher, type Plan, type Saying } from './batcher.ts';
+import { EventLane, type EventMessage } from './event-lane.ts';
 import type { Checkpoint } from './continuity/checkpoint.ts';
 import { ConfirmedFlushes } from './continuity/checkpoint-confirmed.ts';
 import { bridgeCrash, type Continuity, type Refuted } from './continuity/continuity.ts';
@@ -43,6 +44,8 @@ export interface BatchSession {
   ready(): Promise<void>;
   /** Settles when it is confirmed. */
   publish(queue: string, message: Buffer): Promise<void>;
+  /** The same, to whoever subscribes. */
+  publishEvent(event: EventMessage): Promise<void>;
   readonly ended: Promise<Error>;
   close(): Promise<void>;
 }
@@ -59,8 +62,17 @@ export interface ShardLane {
   readonly queue: string;
 }
 
-/** What one may want to count, or to stop at: the stations of a change's way through capture. */
-export type Station = 'decoded' | 'published' | 'confirmed' | 'checkpoint-written';
+/**
+ * What one may want to count, or to stop at: the stations of a change's way through capture. `event-…`: of an event for
+ * others.
+ */
+export type Station =
+  | 'decoded'
+  | 'published'
+  | 'confirmed'
+  | 'event-published'
+  | 'event-confirmed'
+  | 'checkpoint-written';
 
 export interface CaptureRunOptions {
   readonly continuity: Continuity;
@@ -70,6 +82,8 @@ export interface CaptureRunOptions {
   readonly layers: Layers<ShardLane>;
   readonly rings: readonly string[];
   readonly tables: CapturedTables;
+  /** Whether others are told of the table; nothing where there are none. */
+  readonly tells?: ((table: ExposedTable) => boolean) | undefined;
   readonly source: EventSource;
   readonly session: BatchSession;
   readonly newAssembler: (from: LogPosition) => Assembler;
@@ -123,6 +137,7 @@ export class CaptureRun {
   readonly #options: CaptureRunOptions;
   readonly #heartbeat: Heartbeat;
   readonly #batcher: Batcher<ShardLane>;
+  readonly #events: EventLane | undefined;
   readonly #confirmed: ConfirmedFlushes<Checkpoint>;
   readonly #gtids: FollowedGtids;
   readonly #createdAt = new Map<string, number>();
@@ -162,12 +177,21 @@ export class CaptureRun {
     else if (continuity.kind !== 'resume-by-gtid') this.#passed = this.#skipTo = continuity.checkpoint.position;
     const gtid = continuity.kind === 'begin' ? origin.gtidAtEnd : (continuity.checkpoint.gtid ?? undefined);
     this.#gtids = new FollowedGtids(origin.server.flavour, gtid, /^mysql:(.+)$/.exec(origin.identity)?.[1]);
+    const { tells } = options;
+    this.#events =
+      tells &&
+      new EventLane({
+        tables: () => [...tables.all()].filter(tells),
+        emit: (event) => this.#publishEvent(event),
+      });
     this.#batcher = new Batcher({
       layers,
       plan: this.#plan,
       from: continuity.from,
       emit: (lane, batch) => this.#publish(lane, batch),
+      events: this.#events,
     });
+    if (continuity.kind === 'begin') this.#events?.oweAll('gap');
     if ('hole' in continuity) this.#batcher.tellHole(continuity.hole);
     if (continuity.kind !== 'begin' && continuity.kind !== 'resume-by-gtid') {
       this.#createdAt.set(continuity.checkpoint.restart.file, continuity.checkpoint.fileCreatedAt);
@@ -457,6 +481,7 @@ export class CaptureRun {
     const toAll = whom === 'all' || (this.#owesBeat && !isCrowded);
     if (!toAll && !this.#batcher.isPending) return;
     const to = versionOf(this.#epoch, this.#passed);
+    this.#events?.flush(to, this.#passed, toAll ? 'all' : 'changed');
     this.#batcher.flush(to, this.#saying(), toAll ? 'all' : 'changed');
     if (!toAll) return;
     this.#owesBeat = false;
@@ -504,6 +529,20 @@ export class CaptureRun {
       () => undefined,
     );
     if (batch.changes.length > 0) onStation('published');
+  }
+
+  #publishEvent(event: EventMessage): void {
+    const { session, onStation } = this.#options;
+    this.#hasPublished = true;
+    const confirm = this.#confirmed.sent();
+    session.publishEvent(event).then(
+      () => {
+        onStation('event-confirmed');
+        confirm();
+      },
+      () => undefined,
+    );
+    onStation('event-published');
   }
 }
 

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { BrokerConnection } from '../../shared/broker/connection.ts';
 import { loggedConnection } from '../../shared/broker/logged-connection.ts';
+import { declareOutlets, outletTopologyOf } from '../../shared/broker/outlet-topology.ts';
 import { PublishSession } from '../../shared/broker/publisher.ts';
 import { topologyOf } from '../../shared/broker/topology.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
@@ -55,6 +56,8 @@ export class CaptureService {
     const tables = followedOf(exposed);
     const url = sync.originUrl ?? origin.url;
     const broker = loggedConnection(sync, 'capture', log);
+    const outlets = outletTopologyOf(config, sync);
+    const tells = outlets && ((table: ExposedTable) => outlets.tables.has(table.label));
     const spillFolder = join(sync.stateFolder, `${sync.name}.spilled`);
     this.#broker = broker;
     this.#capture = new Capture({
@@ -74,6 +77,7 @@ export class CaptureService {
       ),
       rings: config.rings.map(ringHashOf),
       tables,
+      tells,
       checkpoints: (hooks) => new CheckpointWriter({ stateFolder: sync.stateFolder, name: sync.name, ...hooks }),
       ports: {
         openBinlog: (from) =>
@@ -93,11 +97,20 @@ export class CaptureService {
             tables,
             viewOf: (event, schema) => viewOf(event, schema, config.tables[`${event.db}.${event.table}`]?.columns),
             spill: { folder: spillFolder },
+            events: tells && { tells, nulls: sync.outlets?.nulls ?? 'null' },
             log,
           }),
         openSession: async (signal): Promise<BatchSession> => {
           await unlessAborted(broker.up(), signal);
-          return await PublishSession.open({ connection: broker, topology });
+          if (outlets !== undefined) await declareOutlets(broker, outlets, log);
+          const session = await PublishSession.open({ connection: broker, topology });
+          return {
+            ended: session.ended,
+            ready: () => session.ready(),
+            publish: (queue, message) => session.publish(queue, message),
+            publishEvent: (event) => session.publishEvent(outlets?.exchange ?? '', event),
+            close: () => session.close(),
+          };
         },
         deleteSpilled: () => deleteLeftovers(spillFolder),
         highestStamps,

@@ -17,6 +17,7 @@ import { BrokerUnavailable } from '../../shared/broker/broker-errors.ts';
 import { messageOf, OriginUnavailable, SetupError } from '../../shared/errors/errors.ts';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
+import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
@@ -48,6 +49,8 @@ export interface CaptureOptions {
   /** The hashes of the rings. */
   readonly rings: readonly string[];
   readonly tables: CapturedTables;
+  /** Whether others are told of the table; nothing where there are none. */
+  readonly tells?: ((table: ExposedTable) => boolean) | undefined;
   readonly checkpoints: (hooks: CheckpointHooks) => CheckpointWriter;
   readonly ports: CapturePorts;
   readonly log: Log;
@@ -224,7 +227,7 @@ export class Capture {
 
   /** The one function that decides: where we stand, whether that holds, and with what number to go on. */
   async #runOnce(isLockLost: () => boolean): Promise<never> {
-    const { ports, layers, rings, tables, heartbeatMs } = this.#options;
+    const { ports, layers, rings, tables, tells, heartbeatMs } = this.#options;
     const { signal } = this.#stopping;
     const found = await this.#checkpoints.read();
     const session = await ports.openSession(signal);
@@ -253,6 +256,7 @@ export class Capture {
         layers,
         rings,
         tables,
+        tells,
         session,
         source,
         heartbeatMs,

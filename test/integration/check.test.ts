@@ -1,10 +1,12 @@
 /** `ringfill check` on real servers: each requirement, met and not, and what mends it. */
 import assert from 'node:assert/strict';
 import { execSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createConnection } from 'mysql2/promise';
 import type { Finding } from '../../cli/check/finding.ts';
 import { cascadesOf, uuidColumns } from '../../cli/check/check-sync.ts';
+import { BrokerConnection } from '../../shared/broker/connection.ts';
 import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { isAtLeast, sqlServerOf } from '../../shared/origin/server-version.ts';
 import { readTableSchema } from '../../shared/origin/table-schema.ts';
@@ -389,4 +391,63 @@ test('the least-privileged demo account is enough', async () => {
     checked.findings.filter(({ verdict }) => verdict === 'unmet' || verdict === 'warning'),
     [],
   );
+});
+
+test('the outlets: queues as they are, a folder that takes files or not, a Redis that is there or not', async () => {
+  const name = `check-${process.pid}`;
+  const connection = new BrokerConnection({ url: stack.rabbitmq.url, name: 'test check' });
+  await connection.start();
+  const { channel } = await connection.openChannel();
+  const queues = [`${name}-plain`, `${name}-own`];
+  const redis = await startRedis({
+    folder,
+    name: 'outlet',
+    password: 'sesame',
+    args: ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru'],
+  });
+  try {
+    await channel.assertExchange(`ringfill.${name}`, 'fanout', { durable: true });
+    await channel.assertQueue(queues[0] as string, { durable: true });
+    await channel.assertQueue(queues[1] as string, { durable: true, arguments: { 'x-message-ttl': 60_000 } });
+    const subscribers = {
+      [queues[0] as string]: {},
+      [queues[1] as string]: {},
+      [`${name}-new`]: {},
+    } as unknown as NonNullable<NonNullable<Config['sync']>['outlets']>['subscribers'];
+    const settings = (outlets: object): GatewaySettings => ({
+      tables: someTable,
+      sync: { name, outlets: outlets as NonNullable<NonNullable<Config['sync']>['outlets']> },
+    });
+    const wrong = await check(
+      settings({
+        exchange: `ringfill.${name}`,
+        subscribers,
+        files: { folder: join(writeConfig(folder, 'in-the-way', ''), 'files') },
+        redis: { url: redis.url.replace('sesame', 'hunter2') },
+      }),
+    );
+    assert.equal(wrong.code, 1);
+    assert.match(
+      wrong.find(`exchange ringfill.${name}`, 'unmet').found,
+      /inequivalent arg 'type'.*broker-topology-differs/,
+    );
+    assert.match(wrong.find(`queue ${name}-plain`, 'met').found, /^0 events wait$/);
+    assert.match(wrong.find(`queue ${name}-own`, 'warning').found, /x-message-ttl/);
+    assert.match(wrong.find(`queue ${name}-new`, 'note').found, /the sync worker makes it/);
+    assert.match(wrong.find('files', 'unmet').found, /ENOTDIR|no folder/);
+    assert.match(wrong.find('Redis', 'unmet').found, /WRONGPASS/);
+
+    await channel.deleteExchange(`ringfill.${name}`);
+    const right = await check(settings({ files: { folder: `${folder}/db_data` }, redis: { url: redis.url } }));
+    assert.match(right.find('files', 'met').found, /db_data can be made by this user$/);
+    assert.match(right.find('Redis', 'met').found, /canal_binlog_data is free for a list$/);
+    assert.equal(right.find('Redis eviction', 'warning').found, 'maxmemory-policy is allkeys-lru');
+    assert.match(right.find(`queue ringfill.${name}.file-outlet`, 'note').found, /not there yet/);
+    await assert.rejects(channel.checkQueue(`${name}-new`), /404/, 'nothing was declared');
+  } finally {
+    const { channel: again } = await connection.openChannel();
+    for (const queue of queues) await again.deleteQueue(queue);
+    await connection.stop();
+    await redis.stop();
+  }
 });

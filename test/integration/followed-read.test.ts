@@ -116,7 +116,8 @@ describe('a shard that vouches', () => {
       await writer.query('BEGIN');
       await writer.query("UPDATE test.users SET username = 'not yet' WHERE uid = 11");
       const endBeating = stamps.beatEvery(300);
-      const answer = await read(11).finally(endBeating);
+      const answer = await read(11);
+      await endBeating();
       assert.equal(answer.status, 200);
       assert.doesNotMatch(answer.body, /not yet/);
       assert.match(answer.story, /unstored=unproved/);

@@ -250,6 +250,7 @@ test('APPLY makes a stamp where there is none, or a corrupt one: floor, rings an
       rings: { [RING]: at(50) },
       tables: { [TABLE]: at(50) },
       holes: [],
+      complete: {},
     });
   }
   const place = await newPlace();

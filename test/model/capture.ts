@@ -3,11 +3,12 @@
  * still runs (its plan is lower then), begin again at the checkpoint, or find that the origin lost its binlog's tail.
  */
 import { encodeBatch } from '../../shared/change/change-batch.ts';
-import type { VersionedChange } from '../../shared/change/change.ts';
-import { epochStart, ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
-import { ownerOf, type Ring } from './keys.ts';
+import type { ChangeOp, VersionedChange } from '../../shared/change/change.ts';
+import { epochStart, laterOf, ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
+import { placesOf, type Ring, type RowKey } from './keys.ts';
 import type { Mistakes } from './mistakes.ts';
-import { commonTransactions, type Incarnation, type Origin } from './origin.ts';
+import { mirroredBody, mirroredKind } from './mirrored-row.ts';
+import { commonTransactions, type Content, type Incarnation, type Origin } from './origin.ts';
 import type { ShardQueue } from './queue.ts';
 import type { Random } from './random.ts';
 import { SHAPE } from './shard.ts';
@@ -33,6 +34,8 @@ export interface CapturePorts {
   readonly random: Random;
   readonly mistakes: Mistakes;
   readonly save: (checkpoint: Checkpoint) => void;
+  /** Then it begins anew where the binlog ends: changes that are told again bring back what rows were. */
+  readonly hasMirror: boolean;
 }
 
 /** What a shard has not been told yet. */
@@ -95,7 +98,8 @@ export class Capture {
   }
 
   get isAtEnd(): boolean {
-    return !this.#mustBeginEpoch && this.#index === this.#incarnation.log.length;
+    const { log, end } = this.#incarnation;
+    return !this.#mustBeginEpoch && this.#index === log.length && this.#to >= versionOf(this.#epoch, end);
   }
 
   /**
@@ -119,10 +123,14 @@ export class Capture {
       return;
     }
     const logged = this.#incarnation.log[this.#index];
-    if (logged === undefined) return;
-    const { changes, truncates } = logged.transaction;
-    if (truncates !== undefined) this.#raiseFloor(truncates, versionOf(this.#epoch, logged.at));
-    const left = truncates === undefined ? changes.length - this.#changes : 0;
+    if (logged === undefined) {
+      // Past what is no transaction, such as a rotation.
+      this.#to = laterOf(this.#to, versionOf(this.#epoch, this.#incarnation.end));
+      return;
+    }
+    const { changes, statementOn } = logged.transaction;
+    if (statementOn !== undefined) this.#raiseFloor(statementOn, versionOf(this.#epoch, logged.at));
+    const left = statementOn === undefined ? changes.length - this.#changes : 0;
     const whole = left < 2 || this.#ports.random.chance(0.6);
     this.#readChanges(whole ? left : 1 + this.#ports.random.below(left - 1));
   }
@@ -133,17 +141,16 @@ export class Capture {
       this.#changes += 1;
       if (!this.plan.tables.includes(key.table)) continue;
       const change = {
-        op: content === undefined ? ('absent' as const) : this.#ports.random.pick(HOW),
+        ...this.#change(key, content),
         table: key.table,
         key: key.name,
         shape: SHAPE,
-        body: content === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify({ content })),
         version: versionOf(this.#epoch, at, this.#changes),
       };
-      const owners = new Set(this.plan.rings.map((ring) => ownerOf(ring, key)));
+      const owners = new Set(placesOf(this.plan.rings, key).map(({ shard }) => shard));
       for (const shard of owners) this.#pendingOf(shard).changes.push(change);
     }
-    const isWhole = transaction.truncates !== undefined || this.#changes === transaction.changes.length;
+    const isWhole = transaction.statementOn !== undefined || this.#changes === transaction.changes.length;
     this.#to = versionOf(this.#epoch, at, isWhole ? ORDINAL_LAST : this.#changes);
     if (!isWhole) return;
     this.#index += 1;
@@ -152,6 +159,12 @@ export class Capture {
       this.#asOf = this.#asked.at;
       this.#asked = undefined;
     }
+  }
+
+  #change({ isMirrored }: RowKey, content: Content): { op: ChangeOp; body: Buffer } {
+    if (content === undefined) return { op: isMirrored ? 'delete' : 'absent', body: Buffer.alloc(0) };
+    if (!isMirrored) return { op: this.#ports.random.pick(HOW), body: Buffer.from(JSON.stringify({ content })) };
+    return { op: mirroredKind(content) === 'row' ? 'put' : 'too-large', body: mirroredBody(content) };
   }
 
   #raiseFloor(table: string, floor: string): void {
@@ -236,7 +249,10 @@ export class Capture {
     const read = this.#index + (this.#changes > 0 ? 1 : 0);
     this.#asked = undefined;
     if (read <= common && random.chance(0.7)) this.#bridge();
-    else this.#beginAnew(random.chance(0.5) ? origin.current.log.length : Math.max(0, common - random.below(3)));
+    else
+      this.#beginAnew(
+        random.chance(0.5) || this.#ports.hasMirror ? origin.current.log.length : Math.max(0, common - random.below(3)),
+      );
   }
 
   #bridge(): void {

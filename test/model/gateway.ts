@@ -9,6 +9,7 @@ import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';
 import { contentOf, entryIn, type Judge, READ_AT, type Replicas } from './judge.ts';
 import { ownerOf, type Ring, type RowKey } from './keys.ts';
+import { mirrorJourney } from './mirror-journey.ts';
 import type { Mistakes } from './mistakes.ts';
 import type { Origin, OriginRead } from './origin.ts';
 import type { Random } from './random.ts';
@@ -24,6 +25,8 @@ export interface GatewayPorts {
   readonly judge: Judge;
   readonly now: () => number;
   readonly stalenessBoundMs: number;
+  /** Of the mirror: shards that have not heard of changes lately still answer, if no other does. */
+  readonly servesLost: boolean;
   readonly replicas: Replicas;
   readonly count: (outcome: string) => void;
   readonly trace: (line: string) => void;
@@ -46,7 +49,11 @@ export class Gateway {
     this.#ports = ports;
   }
 
-  async *journey(key: RowKey): AsyncGenerator<void, void> {
+  journey(key: RowKey): AsyncGenerator<void, void> {
+    return key.isMirrored ? mirrorJourney(this, key, this.#ports) : this.#readThrough(key);
+  }
+
+  async *#readThrough(key: RowKey): AsyncGenerator<void, void> {
     const { random, shards, judge, count } = this.#ports;
     for (const ring of this.rings) {
       // A breaker is open: the next layer is asked.
@@ -74,7 +81,7 @@ export class Gateway {
   async #read(shard: ModelShard, ring: Ring, key: RowKey) {
     const { trust, mistakes, stalenessBoundMs, now, judge } = this.#ports;
     const { stamp: stored, entries } = await shard.read([key]);
-    const seen = this.#readerOf(shard).read(stored);
+    const seen = this.readerOf(shard).read(stored);
     if (seen === undefined) return undefined;
     const { stamp, wentBack } = seen;
     judge.saw(this.name, shard.name, stamp);
@@ -92,8 +99,8 @@ export class Gateway {
     trace(`${this.name} ${kind} ${shard.name} ${key.name} = ${contentOf(entry) ?? 'absent'}`);
     count(kind);
     count(entry.kind === 'row' ? 'a row' : 'a negative');
-    judge.entryCounts(`${this.name}, ${kind} in ${shard.name}:`, key, entry, stamp, until);
-    judge.answered(this.name, shard.name, key, entry, epochOf(stamp.to), begun);
+    const said = judge.entryCounts(`${this.name}, ${kind} in ${shard.name}:`, key, entry, stamp, until);
+    judge.answered(this.name, shard.name, key, said, epochOf(stamp.to), begun);
   }
 
   async *#fill(
@@ -154,7 +161,9 @@ export class Gateway {
     trace(
       `${this.name} fill ${shard.name} ${key.name} = ${content ?? 'absent'} ${entry.exactness} ${version} over S0 ${lease.base.to}: ${outcome}`,
     );
-    if (outcome === 'stored') judge.answered(this.name, shard.name, key, entry, epochOf(version), begun);
+    if (outcome !== 'stored') return;
+    const said = { content, orders: [judge.orderOf(key, entry)], version };
+    judge.answered(this.name, shard.name, key, said, epochOf(version), begun);
   }
 
   async *#readOrigin(key: RowKey, base: LeaseBase): AsyncGenerator<void, OriginRead> {
@@ -174,7 +183,8 @@ export class Gateway {
     return versionOf(epochOf(base.to), proof.at);
   }
 
-  #readerOf(shard: ModelShard): StampReader {
+  /** What it remembers of a shard's stamps. */
+  readerOf(shard: ModelShard): StampReader {
     const known = this.#readers.get(shard.name);
     if (known !== undefined) return known;
     const reader = new this.#ports.trust.StampReader();

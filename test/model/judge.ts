@@ -7,9 +7,11 @@
  * - backward: a gateway answers from a shard with something older than it answered before
  */
 import { decodeEntry, type Entry } from '../../shared/entry/entry.ts';
+import type { MirrorEntry } from '../../shared/entry/mirror-entry.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { describeVersion, epochOf, ORDINAL_LAST } from '../../shared/version/version.ts';
-import { ROW_KEYS, type RowKey } from './keys.ts';
+import type { RowKey } from './keys.ts';
+import { contentOfMirrored } from './mirrored-row.ts';
 import type { Content, Incarnation, Origin, State } from './origin.ts';
 
 export class Violation extends Error {}
@@ -30,6 +32,15 @@ export function entryIn(stored: Buffer | null | undefined): Entry | undefined {
 /** Which servers are read. Of one read after the other, either may be ahead: there an answer is no older than it claims. */
 export type Replicas = 'none' | 'alone' | 'mixed';
 
+/** What a shard says of a row. */
+export interface Said {
+  readonly content: Content;
+  /** The states of the row that it may be, in their order: of an absence, any that is not too old. */
+  readonly orders: readonly number[];
+  /** Nothing where there is no entry. */
+  readonly version: string | undefined;
+}
+
 /** What a gateway has answered from a shard for a key. */
 interface Mark {
   /** Of the state of the row. */
@@ -48,8 +59,9 @@ export class Judge {
   readonly #marks = new Map<string, Mark>();
   readonly #losses = new Map<string, number>();
   readonly #restores = new Map<string, number>();
-  /** The highest `to` that a gateway has seen of a shard. */
+  /** The highest `to` that a gateway has seen of a shard, and the latest `asOf`. */
   readonly #seen = new Map<string, string>();
+  readonly #seenAsOf = new Map<string, number>();
 
   constructor(origin: Origin, replicas: Replicas) {
     this.#origin = origin;
@@ -57,16 +69,45 @@ export class Judge {
   }
 
   /** @param until what entered the binlog by then must be in it, whatever the stamp says. */
-  entryCounts(where: string, key: RowKey, entry: Entry, stamp: Stamp, until = -1): void {
+  entryCounts(where: string, key: RowKey, entry: Entry, stamp: Stamp, until = -1): Said {
+    const said = { content: contentOf(entry), orders: [this.orderOf(key, entry)], version: entry.version };
+    const what = `entry ${entry.exactness} ${describeVersion(entry.version)}`;
+    return this.#counts(where, key, said, what, stamp, until);
+  }
+
+  /** A mirrored row that is not too large to be told. */
+  mirroredCounts(where: string, key: RowKey, entry: MirrorEntry, stamp: Stamp, until = -1): Said {
+    const content = contentOfMirrored(entry);
+    const state = this.#origin.historyOfAll(key).find((of) => of.content === content);
+    const said = { content, orders: [state?.order ?? Number.NaN], version: entry.version };
+    return this.#counts(where, key, said, `row ${describeVersion(entry.version)}`, stamp, until);
+  }
+
+  /** "No such row", by a complete shard. */
+  absenceCounts(where: string, key: RowKey, stamp: Stamp, until = -1): Said {
     const followed = this.#origin.incarnationOf(epochOf(stamp.to));
     const required = this.#required(key, followed, stamp.to, Math.max(stamp.asOf, until));
-    const order = this.orderOf(key, entry);
+    const absent = this.#origin
+      .since(followed)
+      .flatMap((incarnation) => incarnation.history(key))
+      .filter(({ content, order }) => content === undefined && order >= required);
+    const orders = [...new Set(absent.map(({ order }) => order))].toSorted((a, b) => a - b);
+    const said = { content: undefined, orders: orders.length > 0 ? orders : [Number.NaN], version: undefined };
+    return this.#counts(where, key, said, 'no row', stamp, until);
+  }
+
+  #counts(where: string, key: RowKey, said: Said, what: string, stamp: Stamp, until: number): Said {
+    const followed = this.#origin.incarnationOf(epochOf(stamp.to));
+    const required = this.#required(key, followed, stamp.to, Math.max(stamp.asOf, until));
+    const [order] = said.orders as [number];
     // A fill may lie beyond the stamp: it may say what only a later server says.
-    const said = this.#origin.since(followed).some(({ histories }) => isAmong(histories.get(key), order, entry));
-    if (said && order >= required) return;
+    const isReal = this.#origin
+      .since(followed)
+      .some(({ histories }) => isAmong(histories.get(key), order, said.content));
+    if (isReal && order >= required) return said;
     throw new Violation(
-      `${said ? 'stale' : 'phantom'}: ${where} ${key.name} is of state ${order}, and ${required} is required; ` +
-        `entry ${entry.exactness} ${describeVersion(entry.version)}, stamp ${describeVersion(stamp.to)} asOf ${stamp.asOf} until ${until}`,
+      `${isReal ? 'stale' : 'phantom'}: ${where} ${key.name} is of state ${order}, and ${required} is required; ` +
+        `${what}, stamp ${describeVersion(stamp.to)} asOf ${stamp.asOf} until ${until}`,
     );
   }
 
@@ -92,40 +133,51 @@ export class Judge {
     return mark && { ...mark };
   }
 
-  /** A gateway has read a shard's stamp. */
-  saw(gateway: string, shard: string, { to }: Stamp): void {
+  /**
+   * A gateway has read a shard's stamp.
+   * @returns whether it says a time, and none before one that the gateway knew. Else another capture tells again, in an
+   * epoch of its own, what the shard had: until it has caught up, mirrored rows are as they were, and the shard is too far
+   * behind for whoever does not serve what is lost.
+   */
+  saw(gateway: string, shard: string, { to, asOf }: Stamp): boolean {
     const name = `${gateway}|${shard}`;
     if (to > (this.#seen.get(name) ?? '')) this.#seen.set(name, to);
+    const latest = this.#seenAsOf.get(name) ?? 1;
+    this.#seenAsOf.set(name, Math.max(latest, asOf));
+    return asOf >= latest;
   }
 
   /** An answer from a shard, by a hit or by a fill that it stored. */
-  answered(gateway: string, shard: string, key: RowKey, entry: Entry, epoch: number, before: Mark | undefined): void {
+  answered(gateway: string, shard: string, key: RowKey, said: Said, epoch: number, before: Mark | undefined): void {
     const { current } = this.#origin;
     // Where the origin itself has gone back, so may answers.
     if (this.#origin.incarnationOf(epoch) !== current) return;
-    const losses = this.#losses.get(`${shard}|${key.name}`) ?? 0;
-    const restores = this.#restores.get(shard) ?? 0;
+    const place = `${shard}|${key.name}`;
+    const losses = this.#losses.get(place) ?? 0;
+    const restores = this.#restores.get(place) ?? 0;
     const known = before?.incarnation === current && before.restores === restores ? before : undefined;
-    if (known !== undefined && known.losses === losses && entry.version < known.version) {
+    const { version = known?.version ?? '' } = said;
+    if (known !== undefined && known.losses === losses && version < known.version) {
       throw new Violation(
-        `backward: ${gateway} had ${describeVersion(known.version)} of ${key.name} from ${shard}, now ${describeVersion(entry.version)}`,
+        `backward: ${gateway} had ${describeVersion(known.version)} of ${key.name} from ${shard}, now ${describeVersion(version)}`,
       );
     }
-    const order = this.orderOf(key, entry);
-    // Read before the origin went back.
-    if (!isAmong(current.histories.get(key), order, entry)) return;
-    if (known !== undefined && order < known.order && this.#reads !== 'mixed') {
+    // The others were read before the origin went back.
+    const orders = said.orders.filter((of) => isAmong(current.histories.get(key), of, said.content));
+    const order = orders.find((of) => of >= (known?.order ?? -1)) ?? orders.at(-1);
+    if (order === undefined) return;
+    if (known !== undefined && order < known.order && (this.#reads !== 'mixed' || key.isMirrored)) {
       throw new Violation(
-        `backward: ${gateway} had state ${known.order} of ${key.name} from ${shard}, and now ${order}`,
+        `backward: ${gateway} had state ${known.order} of ${key.name} from ${shard}, and now ${order} (${said.content ?? 'absent'})`,
       );
     }
     const name = markName(gateway, shard, key);
     const mark = this.#marks.get(name);
     const same = mark?.incarnation === current ? mark : undefined;
-    const comparable = same?.losses === losses && same.version > entry.version;
+    const comparable = same?.losses === losses && same.version > version;
     this.#marks.set(name, {
       order: Math.max(same?.order ?? -1, order),
-      version: comparable ? same.version : entry.version,
+      version: comparable ? same.version : version,
       incarnation: current,
       losses,
       restores,
@@ -139,12 +191,16 @@ export class Judge {
     }
   }
 
-  /** A dump is back. What a gateway had from beyond all stamps that it had seen is gone, and nobody can tell. */
-  shardRestored(shard: string): void {
-    this.shardLost(shard, ROW_KEYS);
-    const restores = (this.#restores.get(shard) ?? 0) + 1;
-    this.#restores.set(shard, restores);
-    for (const key of this.#origin.current.histories.keys()) {
+  /**
+   * A dump is back, or mirrored rows are brought by other ways than before. What a gateway had from beyond all stamps
+   * that it had seen is gone, and nobody can tell.
+   */
+  shardWentBack(shard: string, keys: readonly RowKey[]): void {
+    this.shardLost(shard, keys);
+    for (const key of keys) {
+      const place = `${shard}|${key.name}`;
+      const restores = (this.#restores.get(place) ?? 0) + 1;
+      this.#restores.set(place, restores);
       for (const [name, seen] of this.#seen) {
         const mark = this.#marks.get(`${name}|${key.name}`);
         if (mark === undefined || !name.endsWith(`|${shard}`)) continue;
@@ -156,8 +212,8 @@ export class Judge {
   }
 }
 
-function isAmong(history: readonly State[] | undefined, order: number, entry: Entry): boolean {
-  return history?.some((state) => state.order === order && state.content === contentOf(entry)) ?? false;
+function isAmong(history: readonly State[] | undefined, order: number, content: Content): boolean {
+  return history?.some((state) => state.order === order && state.content === content) ?? false;
 }
 
 function isCovered(state: State, to: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * Parts of the protocol that do not stand in a script or in shared/stamp: the simulated gateway and capture leave them
+ * Parts of the protocol that do not stand in a script or in shared/stamp: the simulated gateway, capture and snapshotter leave them
  * out when told to, so that the model shows what they are for.
  */
 export type Mistake =
@@ -13,6 +13,17 @@ export type Mistake =
   | 'to past what was not published'
   | 'a replaced capture begins an epoch'
   | 'an older epoch’s checkpoint'
-  | 'the lease’s entry unjudged';
+  | 'the lease’s entry unjudged'
+  | 'the committed keys first'
+  | 'the committed keys only'
+  | 'the written keys only'
+  | 'progress past what is left over'
+  | 'what is left over is forgotten'
+  | 'what is locked is not there'
+  | 'inexact rows kept'
+  | 'another server’s rows'
+  | 'an end ahead of the stamp'
+  | 'the stamp before the mirrored row'
+  | 'the mirrored row before the stamp';
 
 export type Mistakes = ReadonlySet<Mistake>;

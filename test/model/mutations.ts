@@ -4,7 +4,7 @@
  */
 import type { Mistake } from './mistakes.ts';
 import type { Patch } from './patch.ts';
-import type { Emphasis } from './round.ts';
+import type { Emphasis } from './schedule.ts';
 
 export interface Mutation {
   readonly name: string;
@@ -21,7 +21,7 @@ const inFill = (find: string, replace: string): Patch => ({ file: 'fill.lua', fi
 const inApply = (find: string, replace: string): Patch => ({ file: 'apply.lua', find, replace });
 const inStampLua = (find: string, replace: string): Patch => ({ file: 'stamp.lua', find, replace });
 
-export const MUTATIONS: readonly Mutation[] = [
+const PARTS: readonly Mutation[] = [
   { name: 'FILL does not compare with S0', scripts: [inFill('read < string.sub(lease, -45) or ', '')] },
   { name: 'FILL stores without a lease', scripts: [inFill("return 'lost'", "lease = string.rep('0', 45)")] },
   { name: 'FILL stores over what is newer', scripts: [inFill("return 'older'", '')] },
@@ -149,8 +149,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
 ];
 
+/** Where there is no mirror: half of the rounds would be about that. */
+const withoutMirror = (part: Mutation): Mutation => ({ ...part, emphasis: { rows: 'cached', ...part.emphasis } });
+
+export const MUTATIONS = PARTS.map(withoutMirror);
+
 /** Parts without which nothing goes wrong, as far as the model sees: they spare work, or are a second lock on the door. */
-export const SPARE: readonly Mutation[] = [
+const SPARE_PARTS: readonly Mutation[] = [
   // Such an entry counts for nobody; but it would take the place of nothing, and be read again and again.
   { name: 'FILL does not compare with the floors', scripts: [inFill(' or read < floor', '')] },
   // Likewise.
@@ -173,3 +178,5 @@ export const SPARE: readonly Mutation[] = [
   // The change’s image is whole, and right; but nobody asked for the row since.
   { name: 'untrusted entries are overwritten', scripts: [inApply(' and not isUntrusted(header, followed)', '')] },
 ];
+
+export const SPARE = SPARE_PARTS.map(withoutMirror);

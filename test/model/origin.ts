@@ -1,9 +1,10 @@
 /**
  * The origin: rows, row locks, and a binlog that a transaction enters *before* its commit is visible, by any time and in
- * any order. A crash may take the binlog's tail; another server may go on in its place, where positions recur.
+ * any order; others have changed rows and not committed, and may roll back. A crash may take the binlog's tail; another
+ * server may go on in its place, where positions recur.
  */
 import { type LogPosition, ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
-import { ROW_KEYS, type RowKey } from './keys.ts';
+import type { RowKey } from './keys.ts';
 import type { Mistakes } from './mistakes.ts';
 import type { Random } from './random.ts';
 
@@ -19,8 +20,8 @@ export interface Transaction {
   /** Never used again, not even after its loss. */
   readonly sequence: number;
   readonly enteredAt: number;
-  /** The table that is emptied, by a statement: its rows have no events. */
-  readonly truncates: string | undefined;
+  /** The table that a statement has emptied or altered: what became of its rows is in no event. */
+  readonly statementOn: string | undefined;
   readonly changes: readonly RowChange[];
 }
 
@@ -50,14 +51,14 @@ export class Incarnation {
     this.identity = identity;
     this.end = end;
     const start = { order: -1, place: versionOf(0, { file: 'b.0', position: 0 }), enteredAt: -1 };
-    this.histories = new Map(ROW_KEYS.map((key) => [key, [{ ...start, content: first.get(key) }]]));
+    this.histories = new Map([...first].map(([key, content]) => [key, [{ ...start, content }]]));
   }
 
   append(transaction: Transaction, at: LogPosition): void {
     this.log.push({ transaction, at });
     this.end = at;
     for (const [index, { key, content }] of transaction.changes.entries()) {
-      const ordinal = transaction.truncates === undefined ? index + 1 : ORDINAL_LAST;
+      const ordinal = transaction.statementOn === undefined ? index + 1 : ORDINAL_LAST;
       const order = orderOf(transaction, index);
       this.history(key).push({ order, place: versionOf(0, at, ordinal), enteredAt: transaction.enteredAt, content });
     }
@@ -92,7 +93,10 @@ export class Origin {
   readonly #incarnations: Incarnation[] = [];
   readonly #epochs = new Map<number, Incarnation>();
   readonly #first: ReadonlyMap<RowKey, Content>;
+  readonly #keys: readonly RowKey[];
   #visible: ReadonlyMap<RowKey, Known>;
+  /** What transactions that have not committed have made of rows. */
+  readonly #uncommitted = new Map<RowKey, Content>();
   /** In the binlog, and holding their locks until they are visible. */
   #pending: Transaction[] = [];
   #sequence = 0;
@@ -101,10 +105,11 @@ export class Origin {
   /** How many transactions the replica has executed. */
   #replicated = 0;
 
-  constructor(random: Random, mistakes: Mistakes) {
+  constructor(keys: readonly RowKey[], random: Random, mistakes: Mistakes) {
+    this.#keys = keys;
     this.#random = random;
     this.#mistakes = mistakes;
-    this.#first = new Map(ROW_KEYS.map((key) => [key, random.chance(0.6) ? this.#newContent() : undefined]));
+    this.#first = new Map(keys.map((key) => [key, random.chance(0.6) ? this.#newContent() : undefined]));
     this.current = new Incarnation('server 1', { file: 'b.7', position: 4 }, this.#first);
     this.#incarnations.push(this.current);
     this.#visible = this.#stateAfter(() => false);
@@ -129,18 +134,32 @@ export class Origin {
     return this.#epochs.get(epoch) as Incarnation;
   }
 
+  /** On all servers that there were. */
+  historyOfAll(key: RowKey): readonly State[] {
+    return this.#incarnations.flatMap((incarnation) => incarnation.history(key));
+  }
+
   visible(key: RowKey): Known {
     return this.#visible.get(key) as Known;
   }
 
+  /** What anybody has made of it: READ UNCOMMITTED. */
+  dirty(key: RowKey): Content {
+    if (this.#uncommitted.has(key)) return this.#uncommitted.get(key);
+    const pending = this.#pending.flatMap(({ changes }) => changes).find((change) => change.key === key);
+    return pending === undefined ? this.visible(key).content : pending.content;
+  }
+
   isLocked(key: RowKey): boolean {
-    return this.#pending.some(({ changes }) => changes.some((change) => change.key === key));
+    return (
+      this.#uncommitted.has(key) || this.#pending.some(({ changes }) => changes.some((change) => change.key === key))
+    );
   }
 
   /** 1 to 3 changes enter the binlog. What is locked is not changed: whoever wants to, waits. */
   commit(first: RowKey, now: number): void {
     if (this.isLocked(first)) return;
-    const free = ROW_KEYS.filter((key) => key !== first && !this.isLocked(key));
+    const free = this.#keys.filter((key) => key !== first && !this.isLocked(key));
     const changes: RowChange[] = [];
     for (let wanted = 1 + this.#random.below(3); wanted > 0; wanted -= 1) {
       const key = changes.length === 0 ? first : free.splice(this.#random.below(free.length), 1)[0];
@@ -156,16 +175,37 @@ export class Origin {
       if (other < 0 || this.#random.chance(0.5)) continue;
       changes.push({ key: free.splice(other, 1)[0] as RowKey, content: this.#newContent() });
     }
-    this.#enter({ truncates: undefined, changes }, now);
+    this.#enter({ statementOn: undefined, changes }, now);
   }
 
   truncate(table: string, now: number): void {
-    const keys = ROW_KEYS.filter((key) => key.table === table);
+    const keys = this.#keys.filter((key) => key.table === table);
     if (keys.some((key) => this.isLocked(key))) return;
-    this.#enter({ truncates: table, changes: keys.map((key) => ({ key, content: undefined })) }, now);
+    this.#enter({ statementOn: table, changes: keys.map((key) => ({ key, content: undefined })) }, now);
   }
 
-  #enter(transaction: Pick<Transaction, 'truncates' | 'changes'>, now: number): void {
+  /** Its rows stay what they are. Whoever follows the binlog cannot tell. */
+  alter(table: string, now: number): void {
+    if (this.#keys.some((key) => key.table === table && this.isLocked(key))) return;
+    this.#enter({ statementOn: table, changes: [] }, now);
+  }
+
+  /** A row is changed, mostly deleted, and this is not committed. */
+  hold(key: RowKey): void {
+    if (this.isLocked(key)) return;
+    const deletes = this.visible(key).content !== undefined && this.#random.chance(0.7);
+    this.#uncommitted.set(key, deletes ? undefined : this.#newContent());
+  }
+
+  /** It is committed, or mostly was for nothing. */
+  release(now: number): void {
+    if (this.#uncommitted.size === 0) return;
+    const [key, content] = this.#random.pick([...this.#uncommitted]);
+    this.#uncommitted.delete(key);
+    if (this.#random.chance(0.3)) this.#enter({ statementOn: undefined, changes: [{ key, content }] }, now);
+  }
+
+  #enter(transaction: Pick<Transaction, 'statementOn' | 'changes'>, now: number): void {
     const entered = { ...transaction, sequence: (this.#sequence += 1), enteredAt: now };
     const { file, position } = this.current.end;
     this.current.append(entered, { file, position: position + 100 });
@@ -179,7 +219,9 @@ export class Origin {
     this.#visible = this.#stateAfter((transaction) => !this.#pending.includes(transaction));
   }
 
+  /** Nobody is at work any more. */
   showAll(): void {
+    this.#uncommitted.clear();
     while (this.#pending.length > 0) this.show();
   }
 
@@ -210,6 +252,7 @@ export class Origin {
     this.#incarnations.push(this.current);
     this.#replicated = Math.min(this.#replicated, kept.length);
     this.#pending = [];
+    this.#uncommitted.clear();
     this.#visible = this.#stateAfter(() => true);
   }
 
@@ -268,7 +311,7 @@ export class Origin {
   }
 
   #stateAfter(isIncluded: (transaction: Transaction) => boolean): Map<RowKey, Known> {
-    const state = new Map(ROW_KEYS.map((key) => [key, { content: this.#first.get(key), order: -1 }]));
+    const state = new Map<RowKey, Known>([...this.#first].map(([key, content]) => [key, { content, order: -1 }]));
     for (const { transaction } of this.current.log) {
       if (!isIncluded(transaction)) continue;
       for (const [index, { key, content }] of transaction.changes.entries()) {

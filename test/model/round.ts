@@ -1,24 +1,22 @@
 /**
  * One round: a random schedule of everything that may happen, step by step, and at its end a rest in which all that was
- * changed must have arrived. Which faults there are, and how often, is drawn per round: rare meetings need few others.
+ * changed must have arrived.
  */
 import type { Redis } from 'ioredis';
-import { epochOf } from '../../shared/version/version.ts';
+import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
+import { Audit } from './audit.ts';
 import { Capture, type Checkpoint, type Plan } from './capture.ts';
 import { Gateway, type GatewayPorts } from './gateway.ts';
-import { contentOf, entryIn, Judge, type Replicas, Violation } from './judge.ts';
-import { LAYERS, ownerOf, ROW_KEYS, type Ring, type RowKey, SHARDS, TABLES } from './keys.ts';
+import { Judge, Violation } from './judge.ts';
+import { LAYERS, ownerOf, placesOf, placesReached, type Ring, type RowKey, type Rows, SHARDS } from './keys.ts';
 import type { Mistakes } from './mistakes.ts';
 import { Origin } from './origin.ts';
 import { ShardQueue } from './queue.ts';
 import { Random } from './random.ts';
+import { type Action, type Emphasis, Schedule } from './schedule.ts';
 import { type Dump, ModelShard } from './shard.ts';
+import { Snapshotter, type SnapshotterPorts } from './snapshotter.ts';
 import type { TrustRule } from './trust-rule.ts';
-
-export type FaultKind = keyof typeof FAULTS;
-
-/** Instead of what is drawn: how often each kind of fault is, and which replicas are read. */
-export type Emphasis = Partial<Record<FaultKind, number>> & { readonly replicas?: Replicas };
 
 export interface RoundOptions {
   readonly redis: Redis;
@@ -32,39 +30,10 @@ export interface RoundOptions {
   readonly count: (outcome: string) => void;
 }
 
-/** How often a thing happens, beside the others. For each round it is drawn anew: faults may be absent. */
-const COMMON = {
-  commit: 8,
-  show: 7,
-  read: 8,
-  publish: 8,
-  ask: 2,
-  heartbeat: 4,
-  pump: 3,
-  confirm: 4,
-  apply: 14,
-  drain: 3,
-  settle: 3,
-  acknowledge: 3,
-  begin: 26,
-  advance: 90,
-};
-const FAULTS = {
-  captures: { replacedGoesOn: 6, takeOver: 1, loseConfirm: 0.4, replan: 0.7, reconfigure: 1 },
-  queues: { closeChannel: 1.5, echo: 1, dropHead: 0.7, purge: 0.3 },
-  evictions: { evictEntry: 2.5, evictLease: 1, evictStamp: 0.4, flush: 0.2 },
-  dumps: { dump: 1.5, restore: 1.2 },
-  origin: { truncate: 1, rotate: 0.5, crash: 1 },
-  gateways: { reconfigure: 1, restartGateway: 0.3 },
-};
-/** Few kinds of faults together, and many of them. */
-const FAULT_FACTORS = [0, 0, 0, 1, 6];
-type KeysOfAll<T> = T extends unknown ? keyof T : never;
-type Action = keyof typeof COMMON | KeysOfAll<(typeof FAULTS)[keyof typeof FAULTS]>;
-
 /** How much of all is about one key, and about one shard that holds it. */
 const HOT = 0.75;
 const JOURNEYS_MAX = 5;
+const SNAPSHOTS_MAX = 3;
 const REST_ROUNDS_MAX = 12;
 
 export class Round {
@@ -76,10 +45,14 @@ export class Round {
   readonly #shards: ReadonlyMap<string, ModelShard>;
   readonly #queues: ReadonlyMap<string, ShardQueue>;
   readonly #dumps = new Map<string, Dump>();
-  readonly #weights: [Action, number][];
+  readonly #schedule: Schedule;
+  readonly #audit: Audit;
   readonly #gatewayPorts: GatewayPorts;
   #gateways: Gateway[];
   #journeys: { readonly steps: AsyncGenerator<void, void>; readonly name: string }[] = [];
+  readonly #snapshotterPorts: SnapshotterPorts;
+  /** Of all but the last, others have taken over, which they do not know. */
+  #snapshots: { readonly snapshotter: Snapshotter; readonly steps: AsyncGenerator<void, void> }[] = [];
   #capture: Capture;
   /** Replaced, and not knowing it. */
   #replaced: Capture[] = [];
@@ -87,38 +60,39 @@ export class Round {
   #checkpoint: Checkpoint;
   #plans = 0;
   #names = 0;
-  #now = 1_000;
+  /** Late enough that a stamp which says no time is old. */
+  #now = 100_000;
 
   constructor(options: RoundOptions) {
     this.#options = options;
     const random = (this.#random = new Random(options.seed));
-    this.#origin = new Origin(random, options.mistakes);
-    this.#hot = random.pick(ROW_KEYS);
-    const { emphasis } = options;
-    const replicas = emphasis?.replicas ?? random.pick(['none', 'none', 'alone', 'mixed'] as const);
-    this.#judge = new Judge(this.#origin, replicas);
-    this.#shards = new Map(SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix)]));
-    this.#queues = new Map([...this.#shards].map(([name, shard]) => [name, new ShardQueue(shard, random)]));
-    this.#weights = [
-      ...Object.entries(COMMON).map(([name, weight]) => [name, weight * random.pick([0.4, 1, 2.5])] as const),
-      ...Object.entries(FAULTS).flatMap(([kind, faults]) => {
-        const factor = emphasis === undefined ? random.pick(FAULT_FACTORS) : (emphasis[kind as FaultKind] ?? 0);
-        return Object.entries(faults).map(([name, weight]) => [name, weight * factor] as const);
-      }),
-    ] as [Action, number][];
+    const { mistakes, trust, count } = options;
+    this.#schedule = new Schedule(random, options.emphasis);
+    const { rows, replicas } = this.#schedule;
+    const origin = (this.#origin = new Origin(rows.keys, random, mistakes));
+    this.#hot = random.pick(rows.mirrored.length > 0 ? rows.mirrored : rows.keys);
+    const judge = (this.#judge = new Judge(origin, replicas));
+    this.#audit = new Audit({ rows, origin, judge, trust, count });
+    const shards = (this.#shards = new Map(
+      SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix, rows)]),
+    ));
+    this.#queues = new Map([...shards].map(([name, shard]) => [name, new ShardQueue(shard, random)]));
+    const trace = (line: string) => this.#note(line);
     this.#gatewayPorts = {
-      origin: this.#origin,
-      shards: this.#shards,
+      origin,
+      shards,
       random,
-      mistakes: options.mistakes,
-      trust: options.trust,
-      judge: this.#judge,
+      mistakes,
+      trust,
+      judge,
       now: () => this.#now,
-      stalenessBoundMs: random.pick([500, 5_000, 20_000]),
+      stalenessBoundMs: random.pick(rows.mirrored.length > 0 ? [100, 500, 20_000] : [500, 5_000, 20_000]),
+      servesLost: random.chance(0.8),
       replicas,
-      count: options.count,
-      trace: (line) => this.#note(line),
+      count,
+      trace,
     };
+    this.#snapshotterPorts = { origin, shards, keys: rows.mirrored, random, mistakes, count, trace };
     const epoch = this.#origin.newEpoch();
     const to = `${String(epoch).padStart(10, '0')}${'0'.repeat(35)}`;
     this.#checkpoint = { to, epoch, incarnation: this.#origin.current, index: 0 };
@@ -131,7 +105,7 @@ export class Round {
     await this.#act('settle');
     for (let step = 0; step < this.#options.steps; step += 1) {
       this.#now += 1 + this.#random.below(12);
-      await this.#act(this.#draw());
+      await this.#act(this.#schedule.draw());
     }
     await this.#rest();
   }
@@ -140,27 +114,24 @@ export class Round {
     for (const shard of this.#shards.values()) await shard.flush();
   }
 
-  #draw(): Action {
-    let at = this.#random.next() * this.#weights.reduce((sum, [, weight]) => sum + weight, 0);
-    for (const [action, weight] of this.#weights) {
-      at -= weight;
-      if (at < 0) return action;
-    }
-    return 'advance';
-  }
-
   async #act(action: Action): Promise<void> {
     const random = this.#random;
     const shard = this.#shards.get(random.chance(HOT) ? this.#hotShard : random.pick(SHARDS)) as ModelShard;
     const queue = this.#queues.get(shard.name) as ShardQueue;
-    const key = random.chance(HOT) ? this.#hot : random.pick(ROW_KEYS);
+    const key = random.chance(HOT) ? this.#hot : random.pick(this.#rows.keys);
     switch (action) {
       case 'commit':
         return this.#origin.commit(key, this.#now);
       case 'show':
         return this.#origin.show();
       case 'truncate':
-        return this.#origin.truncate(random.pick(TABLES), this.#now);
+        return this.#origin.truncate(random.pick(this.#rows.tables), this.#now);
+      case 'alter':
+        return this.#origin.alter(random.pick(this.#rows.tables), this.#now);
+      case 'hold':
+        return this.#origin.hold(key);
+      case 'release':
+        return this.#origin.release(this.#now);
       case 'rotate':
         return this.#origin.rotate();
       case 'crash': {
@@ -211,6 +182,11 @@ export class Round {
         this.#pump(this.#capture);
         for (const other of this.#queues.values()) while (other.ready > 0) await this.#apply(other);
         return;
+      case 'passBy':
+        // A change goes all the way between two steps of whoever is at work.
+        this.#origin.commit(key, this.#now);
+        for (let shows = 0; shows < 5; shows += 1) this.#origin.show();
+        return this.#act('settle');
       case 'acknowledge':
         return queue.acknowledge();
       case 'closeChannel':
@@ -218,7 +194,7 @@ export class Round {
         return queue.close();
       case 'echo':
         await queue.applyEcho();
-        return this.#audit(shard);
+        return this.#audit.shard(shard);
       case 'dropHead':
         this.#note(`${shard.name}: messages dropped`);
         return queue.dropHead();
@@ -241,17 +217,41 @@ export class Round {
         this.#gateways = [this.#gateways[1] as Gateway, this.#newGateway()];
         return;
 
+      case 'snapshot':
+        return this.#beginSnapshot();
+      case 'advanceSnapshot': {
+        // The last one, mostly: of the others each step may be one too many, and not many are.
+        const snapshot = random.chance(0.8) ? this.#snapshots.at(-1) : random.pick(this.#snapshots);
+        for (let steps = 1 + random.below(6); steps > 0; steps -= 1) await this.#advanceSnapshot(snapshot);
+        return;
+      }
+      case 'finishSnapshot': {
+        const last = this.#snapshots.at(-1);
+        for (let steps = 0; steps < 200; steps += 1) await this.#advanceSnapshot(last);
+        return;
+      }
+      case 'abandonSnapshot':
+        this.#snapshots = this.#snapshots.filter((of) => of !== random.pick(this.#snapshots));
+        return;
+      case 'forgetDeleted':
+        return shard.forgetDeleted(this.#hot.table, random.pick(['deleted', 'deleted-before'] as const));
+
       case 'evictEntry':
+        // Where what does not expire can be evicted, there is no mirror.
+        if (key.isMirrored) return;
         this.#judge.shardLost(shard.name, [key]);
         return shard.evictEntry(key);
       case 'evictLease':
         return shard.evictLease(key);
       case 'evictStamp':
+        if (this.#rows.mirrored.length > 0) return;
         this.#note(`${shard.name}: stamp evicted`);
         return shard.evictStamp();
       case 'flush':
         this.#note(`${shard.name}: flushed`);
-        this.#judge.shardLost(shard.name, ROW_KEYS);
+        this.#judge.shardLost(shard.name, this.#rows.keys);
+        // Changes alone bring them back, and those that come again bring what was there before.
+        this.#judge.shardWentBack(shard.name, this.#rows.mirrored);
         return shard.flush();
       case 'dump':
         this.#dumps.set(shard.name, await shard.dump());
@@ -261,8 +261,8 @@ export class Round {
         if (dump === undefined) return;
         this.#note(`${shard.name}: dump put back`);
         await shard.restore(dump);
-        this.#judge.shardRestored(shard.name);
-        return this.#audit(shard);
+        this.#judge.shardWentBack(shard.name, this.#rows.keys);
+        return this.#audit.shard(shard);
       }
     }
   }
@@ -272,7 +272,29 @@ export class Round {
     const journey = this.#random.pick(this.#journeys);
     const { done } = await journey.steps.next();
     if (done === true) this.#journeys = this.#journeys.filter((other) => other !== journey);
-    if (this.#random.chance(0.1)) await this.#audit(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
+    if (this.#random.chance(0.1)) await this.#audit.shard(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
+  }
+
+  #beginSnapshot(): void {
+    const { mirrored } = this.#rows;
+    if (mirrored.length === 0 || this.#snapshots.length >= SNAPSHOTS_MAX) return;
+    const all = placesReached(this.#drawRings(), mirrored);
+    const some = all.filter(() => this.#random.chance(0.8));
+    this.#newSnapshot(some, this.#random.chance(0.2) ? 'anew' : 'take');
+  }
+
+  #newSnapshot(places: ReturnType<typeof placesReached>, claim: Claim): Snapshotter {
+    this.#names += 1;
+    const snapshotter = new Snapshotter(`s${this.#names}`, places, claim, this.#snapshotterPorts);
+    this.#snapshots.push({ snapshotter, steps: snapshotter.run() });
+    return snapshotter;
+  }
+
+  async #advanceSnapshot(snapshot = this.#random.pick(this.#snapshots)): Promise<void> {
+    if (snapshot === undefined || !this.#snapshots.includes(snapshot)) return;
+    const { done } = await snapshot.steps.next();
+    if (done === true) this.#snapshots = this.#snapshots.filter((of) => of !== snapshot);
+    if (this.#random.chance(0.2)) await this.#audit.shard(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
   }
 
   #publish(capture: Capture, kind: 'changes' | 'heartbeat', fate: 'arrives' | 'lost' = 'arrives'): void {
@@ -306,25 +328,7 @@ export class Round {
     const { from, to, hole, ...head } = batch.head;
     const changes = batch.changes.map(({ key, head: change }) => [key.toString(), change.toString().slice(0, 46)]);
     this.#note(`${queue.shard.name} apply ${outcome}: ${JSON.stringify({ ...head, from, to, hole, changes })}`);
-    if (this.#random.chance(0.4)) await this.#audit(queue.shard);
-  }
-
-  /** Whatever counts in this shard by its own stamp, under any ring that places it here. */
-  async #audit(shard: ModelShard): Promise<void> {
-    const { trust } = this.#options;
-    const { stamp: stored, entries } = await shard.read(ROW_KEYS);
-    const stamp = new trust.StampReader().read(stored)?.stamp;
-    if (stamp === undefined) return;
-    for (const [index, key] of ROW_KEYS.entries()) {
-      const entry = entryIn(entries[index]);
-      if (entry === undefined) continue;
-      for (const ring of LAYERS.flat()) {
-        if (ownerOf(ring, key) !== shard.name) continue;
-        const floor = trust.floorOf(stamp, key.table, ring.hash);
-        if (floor === undefined || !trust.isTrusted(entry, stamp, floor)) continue;
-        this.#judge.entryCounts(`${shard.name}:`, key, entry, stamp);
-      }
-    }
+    if (this.#random.chance(0.4)) await this.#audit.shard(queue.shard);
   }
 
   /** Nothing more happens; all that did must arrive, and every entry that counts is what the origin says. */
@@ -333,6 +337,21 @@ export class Round {
     this.#replaced = [];
     this.#origin.showAll();
     while (this.#journeys.length > 0) await this.#advance();
+    await this.#arrive();
+    while (this.#snapshots.length > 0) await this.#advanceSnapshot();
+    await this.#arrive();
+    await this.#auditAtRest();
+    await this.#completeMirror();
+    for (const gateway of this.#gateways) {
+      gateway.rings = LAYERS.map(
+        (_, layer) => this.#capture.plan.rings.findLast((ring) => ring.layer === layer) as Ring,
+      );
+      for (const key of this.#rows.keys) for await (const _ of gateway.journey(key));
+    }
+    await this.#auditAtRest();
+  }
+
+  async #arrive(): Promise<void> {
     for (let rounds = 0; rounds < REST_ROUNDS_MAX && !(await this.#hasArrived()); rounds += 1) {
       this.#now += 10;
       for (let reads = 0; reads < 500 && !this.#capture.isAtEnd; reads += 1) this.#capture.read();
@@ -340,12 +359,27 @@ export class Round {
       for (const queue of this.#queues.values()) while (queue.ready > 0) await this.#apply(queue);
     }
     if (!(await this.#hasArrived())) throw new Violation('stuck: at rest, the shards have not caught up');
-    for (const shard of this.#shards.values()) await this.#auditAtRest(shard);
-    for (const gateway of this.#gateways) {
-      gateway.rings = LAYERS.map((_, layer) => this.#capture.plan.rings.findLast((ring) => isOf(layer, ring)) as Ring);
-      for (const key of ROW_KEYS) for await (const _ of gateway.journey(key));
+  }
+
+  /** Nobody else is at it: it becomes complete everywhere, from wherever it was. */
+  async #completeMirror(): Promise<void> {
+    const [row] = this.#rows.mirrored;
+    if (row === undefined || !this.#capture.plan.tables.includes(row.table)) return;
+    const complete = new Set<string>();
+    const places = placesReached(this.#capture.plan.rings, this.#rows.mirrored);
+    for (let runs = 0; runs < REST_ROUNDS_MAX && complete.size < places.length; runs += 1) {
+      const left = places.filter(({ shard }) => !complete.has(shard));
+      const snapshotter = this.#newSnapshot(left, 'take');
+      while (this.#snapshots.length > 0) await this.#advanceSnapshot();
+      for (const shard of snapshotter.complete) complete.add(shard);
     }
-    for (const shard of this.#shards.values()) await this.#auditAtRest(shard);
+    if (complete.size < places.length) throw new Violation('stuck: at rest, the mirror does not become complete');
+  }
+
+  async #auditAtRest(): Promise<void> {
+    for (const name of this.#capture.shards) {
+      await this.#audit.atRest(this.#shards.get(name) as ModelShard, this.#capture.plan.rings);
+    }
   }
 
   async #hasArrived(): Promise<boolean> {
@@ -361,32 +395,14 @@ export class Round {
     return true;
   }
 
-  async #auditAtRest(shard: ModelShard): Promise<void> {
-    const { trust } = this.#options;
-    const { stamp: stored, entries } = await shard.read(ROW_KEYS);
-    const stamp = new trust.StampReader().read(stored)?.stamp;
-    if (stamp === undefined || !this.#capture.shards.includes(shard.name)) return;
-    for (const [index, key] of ROW_KEYS.entries()) {
-      const entry = entryIn(entries[index]);
-      if (entry === undefined) continue;
-      for (const ring of this.#capture.plan.rings) {
-        const floor = trust.floorOf(stamp, key.table, ring.hash);
-        if (ownerOf(ring, key) !== shard.name || floor === undefined) continue;
-        if (!trust.isTrusted(entry, stamp, floor)) continue;
-        if (this.#judge.orderOf(key, entry) === this.#origin.visible(key).order) this.#options.count('at rest: right');
-        else {
-          throw new Violation(
-            `wrong at rest: ${shard.name} says ${contentOf(entry) ?? 'absent'} of ${key.name}, ` +
-              `the origin ${this.#origin.visible(key).content ?? 'absent'}; entry of epoch ${epochOf(entry.version)}`,
-          );
-        }
-      }
-    }
+  get #rows(): Rows {
+    return this.#schedule.rows;
   }
 
   get #hotShard(): string {
     const [gateway] = this.#gateways;
-    return ownerOf(gateway?.rings[0] as Ring, this.#hot);
+    const rings = gateway?.rings ?? [];
+    return placesOf(rings, this.#hot)[0]?.shard ?? ownerOf(rings[0] as Ring, this.#hot);
   }
 
   #newCapture(plan: Plan): Capture {
@@ -396,7 +412,14 @@ export class Round {
     };
     this.#note(`capture of plan ${plan.number} from ${this.#checkpoint.to}`);
     return new Capture(
-      { origin: this.#origin, queues: this.#queues, random: this.#random, mistakes, save },
+      {
+        origin: this.#origin,
+        queues: this.#queues,
+        random: this.#random,
+        mistakes,
+        save,
+        hasMirror: this.#rows.mirrored.length > 0,
+      },
       plan,
       this.#checkpoint,
     );
@@ -408,7 +431,8 @@ export class Round {
       const first = this.#random.pick(versions);
       return this.#random.chance(0.5) ? [first] : [...new Set([first, this.#random.pick(versions)])];
     });
-    const tables = this.#random.chance(0.8) ? TABLES : [this.#random.pick(TABLES)];
+    const all = this.#rows.tables;
+    const tables = this.#random.chance(0.8) ? all : [this.#random.pick(all)];
     const plan = { number: (this.#plans += 1), rings, tables };
     this.#note(`plan ${plan.number}: ${rings.map(({ members }) => members.join('')).join(' ')}; ${tables.join(' ')}`);
     return plan;
@@ -426,7 +450,7 @@ export class Round {
   /** Mostly what is routed by; else what was, or will be. */
   #drawRings(): Ring[] {
     return LAYERS.map((versions, layer) => {
-      const routed = this.#capture.plan.rings.filter((ring) => isOf(layer, ring));
+      const routed = this.#capture.plan.rings.filter((ring) => ring.layer === layer);
       return this.#random.pick(this.#random.chance(0.8) ? routed : versions);
     });
   }
@@ -434,8 +458,4 @@ export class Round {
   #note(line: string): void {
     this.trace.push(`${this.#now} ${line}`);
   }
-}
-
-function isOf(layer: number, ring: Ring): boolean {
-  return (LAYERS[layer] as readonly Ring[]).includes(ring);
 }

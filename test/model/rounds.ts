@@ -2,7 +2,8 @@
 import type { Redis } from 'ioredis';
 import { Violation } from './judge.ts';
 import type { Mistakes } from './mistakes.ts';
-import { type Emphasis, Round } from './round.ts';
+import { Round } from './round.ts';
+import type { Emphasis } from './schedule.ts';
 import type { TrustRule } from './trust-rule.ts';
 
 export interface RoundsOptions {

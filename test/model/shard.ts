@@ -5,10 +5,12 @@
 import type { Redis } from 'ioredis';
 import type { DecodedBatch } from '../../shared/change/change-batch.ts';
 import { encodeEntry, type Entry } from '../../shared/entry/entry.ts';
+import { decodeMirrorEntry, type MirrorEntry } from '../../shared/entry/mirror-entry.ts';
 import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
-import { ROW_KEYS, type Ring, type RowKey } from './keys.ts';
+import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
+import type { Ring, RowKey, Rows } from './keys.ts';
 
 export const SHAPE = 'shape--1';
 /** Nothing runs out by itself: the schedule says when. */
@@ -21,8 +23,22 @@ export type LeaseReply =
 
 export type ApplyReply = 'applied' | 'fenced' | 'gap';
 
-/** All that a shard holds; by key. */
+/** All that a shard holds, as Redis writes it down; by key. */
 export type Dump = ReadonlyMap<string, Buffer>;
+
+/** Which snapshot of what a script is told of. */
+export interface SnapshotOf {
+  readonly token: string;
+  readonly table: string;
+  readonly ring: Ring;
+}
+
+/** One row of a snapshot's write; as the script takes it. */
+export interface SnapshotWrite {
+  readonly key: RowKey;
+  readonly head: string;
+  readonly texts: Buffer;
+}
 
 export class ModelShard {
   readonly name: string;
@@ -31,13 +47,16 @@ export class ModelShard {
   readonly #stamp: string;
   readonly #all: readonly string[];
 
-  constructor(name: string, redis: Redis, prefix: string) {
+  constructor(name: string, redis: Redis, prefix: string, { tables, keys }: Rows) {
     this.name = name;
     this.#redis = redis;
     this.#prefix = `${prefix}${name}:`;
     this.#stamp = stampKey(this.#prefix);
-    const entries = ROW_KEYS.map((key) => this.entryKey(key));
-    this.#all = [this.#stamp, ...entries, ...entries.map(leaseKey)];
+    const entries = keys.map((key) => this.entryKey(key));
+    const ofSnapshots = tables.flatMap((table) =>
+      ['snapshot', 'deleted', 'deleted-before'].map((kind) => `${this.#stamp}:${kind}:${table}`),
+    );
+    this.#all = [this.#stamp, ...entries, ...entries.map(leaseKey), ...ofSnapshots];
   }
 
   entryKey(key: RowKey): string {
@@ -50,6 +69,17 @@ export class ModelShard {
       ...keys.map((key) => this.entryKey(key)),
     ]);
     return { stamp, entries };
+  }
+
+  /** The stamp and the rows: no step of the schedule comes in between, as in the gateways' transaction. */
+  async readMirrored(keys: readonly RowKey[]): Promise<{ stamp: Buffer | null; rows: (MirrorEntry | null)[] }> {
+    const [stamp, ...rows] = await Promise.all([
+      this.#redis.getBuffer(this.#stamp),
+      ...keys.map((key) => this.#redis.hgetallBuffer(this.entryKey(key))),
+    ]);
+    const pairsOf = (row: Record<string, Buffer>) =>
+      Object.entries(row).flatMap(([field, value]) => [Buffer.from(field), value]);
+    return { stamp, rows: rows.map((row) => decodeMirrorEntry(pairsOf(row)) ?? null) };
   }
 
   async lease(key: RowKey, token: string, ring: Ring, over: LeaseOver, now: number): Promise<LeaseReply> {
@@ -111,6 +141,45 @@ export class ModelShard {
     return outcome;
   }
 
+  snapshotBegin({ token, table, ring }: SnapshotOf, claim: Claim, turn: number) {
+    return this.#redis.snapshotBegin(this.#stamp, token, table, ring.hash, SHAPE, FOR_EVER_MS, claim, turn);
+  }
+
+  /** @param progress the chunk's number and what is to be known of it; two empty ones where it is not done. */
+  snapshotWrite(
+    { token, table, ring }: SnapshotOf,
+    rows: readonly SnapshotWrite[],
+    progress: readonly [chunk: string, cursor: string],
+    turn: number,
+  ) {
+    return this.#redis.snapshotWrite(
+      1 + rows.length,
+      this.#stamp,
+      ...rows.map(({ key }) => this.entryKey(key)),
+      token,
+      table,
+      ring.hash,
+      SHAPE,
+      ...progress,
+      turn,
+      ...rows.flatMap(({ head, texts }) => [head, texts]),
+    );
+  }
+
+  snapshotSweep({ token, table }: SnapshotOf, keys: readonly RowKey[], turn: number) {
+    const entries = keys.map((key) => this.entryKey(key));
+    return this.#redis.snapshotSweep(1 + keys.length, this.#stamp, ...entries, token, table, turn);
+  }
+
+  snapshotEnd({ token, table, ring }: SnapshotOf, turn: number) {
+    return this.#redis.snapshotEnd(this.#stamp, token, table, ring.hash, SHAPE, turn);
+  }
+
+  /** A chunk took too long: what was deleted since it began, or since the one before, is not noted any more. */
+  async forgetDeleted(table: string, chunk: 'deleted' | 'deleted-before'): Promise<void> {
+    await this.#redis.del(`${this.#stamp}:${chunk}:${table}`);
+  }
+
   async evictEntry(key: RowKey): Promise<void> {
     await this.#redis.del(this.entryKey(key));
   }
@@ -128,12 +197,12 @@ export class ModelShard {
   }
 
   async dump(): Promise<Dump> {
-    const values = await this.#redis.mgetBuffer([...this.#all]);
+    const values = await Promise.all(this.#all.map((key) => this.#redis.dumpBuffer(key)));
     return new Map(this.#all.flatMap((key, index) => (values[index] ? [[key, values[index]] as const] : [])));
   }
 
   async restore(dump: Dump): Promise<void> {
     await this.flush();
-    if (dump.size > 0) await this.#redis.mset([...dump].flat());
+    await Promise.all([...dump].map(([key, value]) => this.#redis.restore(key, 0, value)));
   }
 }

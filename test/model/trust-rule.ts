@@ -3,16 +3,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { StampReader } from '../../shared/stamp/stamp-reader.ts';
-import { floorOf, isTrusted } from '../../shared/stamp/stamp.ts';
+import { floorOf, isComplete, isTrusted } from '../../shared/stamp/stamp.ts';
 import { type Patch, patched } from './patch.ts';
 
 export interface TrustRule {
   readonly StampReader: typeof StampReader;
   readonly floorOf: typeof floorOf;
   readonly isTrusted: typeof isTrusted;
+  readonly isComplete: typeof isComplete;
 }
 
-export const TRUST_RULE: TrustRule = { StampReader, floorOf, isTrusted };
+export const TRUST_RULE: TrustRule = { StampReader, floorOf, isTrusted, isComplete };
 
 const FOLDER = join(import.meta.dirname, '../../shared/stamp');
 const FILES = ['stamp.ts', 'stamp-reader.ts'] as const;
@@ -29,9 +30,6 @@ export async function patchedTrustRule(patches: readonly Patch[], folder: string
   }
   if (left.size > 0) throw new Error(`no such file: ${[...left].map(({ file }) => file).join(', ')}`);
   const load = async (file: string) => (await import(pathToFileURL(join(folder, file)).href)) as TrustRule;
-  const [{ floorOf: floor, isTrusted: trusted }, { StampReader: Reader }] = await Promise.all([
-    load('stamp.ts'),
-    load('stamp-reader.ts'),
-  ]);
-  return { StampReader: Reader, floorOf: floor, isTrusted: trusted };
+  const [rule, { StampReader: Reader }] = await Promise.all([load('stamp.ts'), load('stamp-reader.ts')]);
+  return { ...rule, StampReader: Reader };
 }

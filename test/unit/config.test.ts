@@ -29,6 +29,8 @@ function problemsOf(text: string, env: NodeJS.ProcessEnv = {}): readonly Problem
   throw new Error('it was accepted');
 }
 
+const SYNC = "sync:\n  broker: {url: 'amqp://b'}\n";
+
 function only(text: string, env: NodeJS.ProcessEnv = {}): Problem {
   const [first, ...rest] = problemsOf(text, env);
   assert.deepEqual(rest, []);
@@ -43,6 +45,9 @@ test('what is not said has its default', () => {
   assert.equal(config.keyPrefix, '');
   assert.equal(config.log.level, 'info');
   assert.deepEqual(config.defaults, {
+    mode: 'read-through',
+    copies: 2,
+    onIncomplete: 'unavailable',
     ttlSeconds: 300,
     graceSeconds: 3_600,
     negativeTtlSeconds: 30,
@@ -53,6 +58,18 @@ test('what is not said has its default', () => {
     strategy: 'overwrite',
     onSyncLost: 'serve',
     followedTtlSeconds: 86_400,
+  });
+});
+
+test('a queue for a subscriber is one line, and what is not said of the outlets has its default', () => {
+  const outlets = 'outlets: {subscribers: {canal_binlog_data: {}}, files: {folder: db_data}, redis: {url: redis://r}}';
+  const config = parseConfig(`${VALID}${SYNC}  ${outlets}\n`, 'ringfill.yml', {});
+  assert.deepEqual(config.sync?.outlets, {
+    exchange: 'ringfill.changes',
+    nulls: 'null',
+    subscribers: { canal_binlog_data: { queueType: 'plain', backlogEventsMax: 1_000_000 } },
+    files: { folder: 'db_data', period: 'day', fileMebibytesMax: 1_024, keepDays: 30, keepMebibytes: 10_240 },
+    redis: { url: 'redis://r', kind: 'list', key: 'canal_binlog_data', lengthMax: 1_000_000 },
   });
 });
 
@@ -151,6 +168,90 @@ for (const [claim, text, where, message] of [
     `${VALID}sync:\n  broker: {url: 'amqp://b'}\n  stalenessBoundMs: 900\n  heartbeatMs: 451\n`,
     'ringfill.yml:13: sync.heartbeatMs',
     /heartbeatMs \(451\) is more than half of stalenessBoundMs \(900\)/,
+  ],
+  [
+    'a mirror that nobody writes',
+    VALID.replace('{}', '{mode: mirror}'),
+    'ringfill.yml:9: tables.shop.orders.mode',
+    /there is no sync section/,
+  ],
+  [
+    'a mirror without its changes',
+    `${VALID.replace('{}', '{mode: mirror, follow: false}')}${SYNC}`,
+    'ringfill.yml:9: tables.shop.orders.follow',
+    /cannot be without its changes/,
+  ],
+  [
+    'a mirror that is not overwritten',
+    `${VALID.replace('{}', '{mode: mirror, strategy: refresh}')}${SYNC}`,
+    'ringfill.yml:9: tables.shop.orders.strategy',
+    /refresh is for read-through/,
+  ],
+  [
+    'more copies than rings',
+    `${VALID.replace('{}', '{mode: mirror, copies: 2}')}${SYNC}`,
+    'ringfill.yml:9: tables.shop.orders.copies',
+    /2 copies need as many rings, and there are 1/,
+  ],
+  [
+    'a mirror in a shard that is in no ring',
+    `${VALID.replace('{}', '{mode: mirror, shard: r9}')}${SYNC}`,
+    'ringfill.yml:9: tables.shop.orders.shard',
+    /no shard r9 in any ring/,
+  ],
+  [
+    'a cached table in one shard',
+    `${VALID.replace('{}', '{shard: r1}')}${SYNC}`,
+    'ringfill.yml:9: tables.shop.orders.shard',
+    /only a mirror/,
+  ],
+  [
+    'an outlet for a table that is not exposed',
+    `${VALID}${SYNC}  outlets: {tables: [shop.baskets]}\n`,
+    'ringfill.yml:12: sync.outlets.tables.0',
+    /shop\.baskets is not among the exposed tables/,
+  ],
+  [
+    'an outlet for a table that is not followed',
+    `${VALID.replace('{}', '{follow: false}')}${SYNC}  outlets: {tables: [shop.orders]}\n`,
+    'ringfill.yml:12: sync.outlets.tables.0',
+    /shop\.orders is not followed/,
+  ],
+  [
+    'a subscriber to a table that is not told',
+    `${VALID}${SYNC}  outlets: {subscribers: {mine: {tables: [shop.baskets]}}}\n`,
+    'ringfill.yml:12: sync.outlets.subscribers.mine.tables.0',
+    /not among the tables whose changes are told/,
+  ],
+  [
+    'a subscriber that is called as our own queues are',
+    `${VALID}${SYNC}  outlets: {subscribers: {ringfill.mine: {}}}\n`,
+    'ringfill.yml:12: sync.outlets.subscribers.ringfill.mine',
+    /not a valid name here/,
+  ],
+  [
+    'a bound in bytes for a queue that the broker does not bound',
+    `${VALID}${SYNC}  outlets: {subscribers: {mine: {backlogMebibytesMax: 1}}}\n`,
+    'ringfill.yml:12: sync.outlets.subscribers.mine.backlogMebibytesMax',
+    /bounds no plain queue/,
+  ],
+  [
+    'files of which not even one is kept',
+    `${VALID}${SYNC}  outlets: {files: {folder: db_data, keepMebibytes: 1}}\n`,
+    'ringfill.yml:12: sync.outlets.files.keepMebibytes',
+    /keepMebibytes \(1\) is less than one file may take \(fileMebibytesMax, 1024\)/,
+  ],
+  [
+    'a period that is none',
+    `${VALID}${SYNC}  outlets: {files: {folder: db_data, period: week}}\n`,
+    'ringfill.yml:12: sync.outlets.files.period',
+    /not one of year, month, day, hour, minute/,
+  ],
+  [
+    'a Redis outlet with a database number that is none',
+    `${VALID}${SYNC}  outlets: {redis: {url: 'redis://u:hunter2@h/x'}}\n`,
+    'ringfill.yml:12: sync.outlets.redis.url',
+    /^"x" is not a Redis database number$/,
   ],
   ['a name used twice', VALID.replace('r1:', 'primary:'), 'ringfill.yml:7: rings.0.shards.primary', /used twice/],
 ] as const) {

@@ -4,10 +4,13 @@ import { ReadBatch } from '../../shared/shard/read-batch.ts';
 
 function batchOver(answer: (keys: string[]) => Promise<(Buffer | null)[]>) {
   const sizes: number[] = [];
-  const batch = new ReadBatch(async (keys) => {
-    sizes.push(keys.length);
-    return { stored: await answer(keys), seen: undefined };
-  });
+  const batch = new ReadBatch(
+    async (keys) => {
+      sizes.push(keys.length);
+      return { stored: await answer(keys), seen: undefined };
+    },
+    (stored) => stored.length,
+  );
   const readMany = (count: number) => Promise.all(Array.from({ length: count }, (_, index) => batch.read(`k${index}`)));
   return { sizes, readMany };
 }

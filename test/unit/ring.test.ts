@@ -3,9 +3,12 @@
  * 1.14 to 1.21 for the orphans' share).
  */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import HashRing from 'hashring';
 import { Continuum, placeOf, POINTS_PER_SHARD } from '../../shared/ring/continuum.ts';
+import { Layers } from '../../shared/ring/layers.ts';
+import { EVERY_LAYER, type Route } from '../../shared/ring/route.ts';
+import { followedName, routeOfFollowed } from '../../shared/stamp/followed.ts';
 
 const KEYS = 1_000_000;
 const places = Uint32Array.from({ length: KEYS }, (_, id) => placeOf(`test_users_${id + 1}`));
@@ -104,3 +107,50 @@ function count(owners: readonly string[]): Map<string, number> {
   for (const owner of owners) counts.set(owner, (counts.get(owner) ?? 0) + 1);
   return counts;
 }
+
+describe('a route picks shards for a key', () => {
+  const layers = new Layers(
+    [['a', 'b', 'c'], ['d', 'e'], ['f']].map((names, layer) => ({
+      name: `ring ${layer}`,
+      placement: 'balanced' as const,
+      shards: new Map(names.map((name) => [name, name])),
+    })),
+  );
+  const keys = Array.from({ length: 200 }, (_, index) => `shop_orders_${index}`);
+  const names = (route: Route, key: string) => layers.routed(key, route).map(({ shard }) => shard);
+
+  test('of every layer, of the first few, or one that all keys share', () => {
+    for (const key of keys) {
+      const all = layers.candidates(key).map(({ shard }) => shard);
+      assert.deepEqual(names(EVERY_LAYER, key), all);
+      assert.deepEqual(names({ kind: 'layers', count: 2 }, key), all.slice(0, 2));
+      assert.deepEqual(names({ kind: 'shard', name: 'e' }, key), ['e']);
+    }
+  });
+
+  test('the same whether a key is looked up often or once', () => {
+    for (const route of [EVERY_LAYER, { kind: 'layers', count: 1 }, { kind: 'shard', name: 'f' }] as const) {
+      for (const key of keys) assert.deepEqual(layers.routedOnce(key, route), layers.routed(key, route));
+    }
+  });
+
+  test('and reaches no other', () => {
+    const reached = (route: Route) => layers.reached(route).map(({ shard }) => shard);
+    assert.deepEqual(reached(EVERY_LAYER), ['a', 'b', 'c', 'd', 'e', 'f']);
+    assert.deepEqual(reached({ kind: 'layers', count: 1 }), ['a', 'b', 'c']);
+    assert.deepEqual(reached({ kind: 'shard', name: 'd' }), ['d']);
+  });
+
+  test('it is told by the table’s followed name', () => {
+    const schema = { key: [{ column: 'id', type: { kind: 'year' } }] } as const;
+    for (const route of [
+      { kind: 'layers', count: 2 },
+      { kind: 'shard', name: 'r1' },
+    ] as const) {
+      assert.deepEqual(routeOfFollowed(followedName('shop.orders', schema, route)), route);
+    }
+    assert.deepEqual(routeOfFollowed(followedName('shop.orders', schema, undefined)), EVERY_LAYER);
+    const strange = { key: [{ column: ' mirror x7', type: { kind: 'year' } }] } as const;
+    assert.deepEqual(routeOfFollowed(followedName('shop. mirror @r1', strange, undefined)), EVERY_LAYER);
+  });
+});

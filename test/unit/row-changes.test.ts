@@ -1,6 +1,6 @@
 /** Row events -> changes, with views made by hand: what a real event's columns give is event-table.ts's own test. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { parseConfig } from '../../shared/config/load.ts';
 import type { Column } from '../../shared/origin/column.ts';
 import { ExposedTable } from '../../shared/origin/exposed-table.ts';
@@ -34,13 +34,14 @@ function schemaOf(columns: readonly Column[], key: string[]): TableSchema {
 
 function tableOf(
   columns: readonly Column[] = [int('uid'), text('name')],
-  { key = ['uid'], ...settings }: { key?: string[]; strategy?: string; rowBytesMax?: number } = {},
+  { key = ['uid'], ...settings }: { key?: string[]; mode?: string; strategy?: string; rowBytesMax?: number } = {},
 ): ExposedTable {
   const config = parseConfig(
     JSON.stringify({
       origin: { url: 'mysql://u@localhost' },
       rings: [{ name: 'primary', shards: { r1: 'redis://localhost' } }],
       tables: { 'shop.users': settings },
+      sync: { broker: { url: 'amqp://localhost' } },
     }),
     'test',
   );
@@ -71,7 +72,7 @@ function changesOf(table: ExposedTable, rows: readonly EventRow[], viewOf: ViewO
   for (const change of changes) {
     assert.equal(change.shape, table.schema.shape);
     assert.equal(change.table, table.followedName);
-    assert.equal(change.op === 'write', change.body.length > 0);
+    assert.equal(change.op === 'write' || change.op === 'put', change.body.length > 0);
   }
   return changes.map(({ op, key, body }) => `${op} ${key} ${body.toString()}`.trim());
 }
@@ -217,4 +218,34 @@ test('a new schema is met under a table map that is still in use, and otherwise 
     [change?.key, change?.table, change?.shape, change?.body.toString()],
     ['shop_users_c', 'shop.users(name)', table.schema.shape, '{"uid":3,"name":"c","age":9}'],
   );
+});
+
+describe('of a mirror', () => {
+  const mirror = () => tableOf([int('uid'), text('name')], { mode: 'mirror', rowBytesMax: 1_024 });
+
+  test('what is there is put, with its columns’ texts, and what is gone is deleted', () => {
+    const rows = [
+      insert(['1', null]),
+      update(['2', 'a'], ['2', '']),
+      update(['3', 'a'], ['4', 'a']),
+      remove(['5', 'c']),
+    ];
+    assert.deepEqual(changesOf(mirror(), rows), [
+      'put shop_users_1 {"uid":"1"}',
+      'put shop_users_2 {"uid":"2","name":""}',
+      'delete shop_users_3',
+      'put shop_users_4 {"uid":"4","name":"a"}',
+      'delete shop_users_5',
+    ]);
+  });
+
+  test('a row that is too large is told to be there', () => {
+    assert.deepEqual(changesOf(mirror(), [insert(['1', 'x'.repeat(2_000)])]), ['too-large shop_users_1']);
+  });
+
+  test('a row that the schema does not describe is never guessed, nor dropped by itself: the table’s floor rises', () => {
+    assert.deepEqual(changesOf(mirror(), [insert(['1', 'a'])], keyOnly), ['floor']);
+    assert.deepEqual(changesOf(mirror(), [insert(['1', 'a']), insert(['2', 'a'])], keyOnly), ['floor']);
+    assert.deepEqual(changesOf(mirror(), [remove(['1', 'a'])]), ['delete shop_users_1']);
+  });
 });

@@ -1,6 +1,6 @@
 /** Rows as JSON without servers: the encoder's numbers and documents, against what they must read back as. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Column } from '../../shared/origin/column.ts';
 import { minifyJson } from '../../shared/row/minify-json.ts';
@@ -218,4 +218,59 @@ test('minifyJson gives nothing for what is not JSON, whatever it is', () => {
 test('a string of tens of megabytes is a token like any other', () => {
   const long = '\\n\\"\\\\x'.repeat(6_000_000);
   assert.equal(minifyJson(`{ "a" : "${long}" }`)?.length, long.length + 8);
+});
+
+describe('the columns’ texts, as a mirror keeps them', () => {
+  const encoder = new RowEncoder([
+    { ...column('int'), name: 'id' },
+    { ...column('bigint'), name: 'n' },
+    { ...column('decimal'), name: 'price' },
+    { ...column('double'), name: 'ratio' },
+    { ...column('datetime'), name: 'at' },
+    { ...column('varchar', { charset: 'utf8mb4' }), name: '__proto__' },
+    { ...column('blob'), name: 'bytes' },
+    { ...column('bit', { precision: 40 }), name: 'bits' },
+    { ...column('longtext', { charset: 'utf8mb4', json: true }), name: 'a "document"' },
+  ]);
+  const cell = <T>(arbitrary: fc.Arbitrary<T>, asCell: (value: T) => Buffer = (value) => Buffer.from(String(value))) =>
+    fc.option(arbitrary.map(asCell), { nil: null });
+  const bytes = fc.uint8Array({ maxLength: 20 });
+  const row = fc.tuple(
+    cell(fc.integer()),
+    cell(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),
+    cell(fc.constantFrom('0.10', '-12.50')),
+    cell(fc.double({ noDefaultInfinity: true, noNaN: true })),
+    cell(fc.constantFrom('2026-11-22 10:00:00', '0000-00-00 00:00:00')),
+    cell(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())),
+    cell(bytes, (value) => Buffer.from(value)),
+    cell(fc.uint8Array({ minLength: 5, maxLength: 5 }), (value) => Buffer.from(value)),
+    cell(fc.json()),
+  );
+
+  test('make the same JSON as the cells', () => {
+    fc.assert(
+      fc.property(row, (cells) => {
+        const texts = JSON.parse(encoder.encodeTexts(cells).toString('utf8')) as Record<string, string>;
+        assert.equal(encoder.ofTexts(new Map(Object.entries(texts))).toString(), encoder.encode(cells).toString());
+      }),
+      { seed, numRuns: 2_000 },
+    );
+  });
+
+  test('are the values without their quotes and escapes; NULL is left out', () => {
+    const cells = ['7', '-8', '1.50', '0.5', '2026-11-22 10:00:00', 'it\'s "ü"\n', '\xff', null, '{ "a" : [ 1 ] }'];
+    const texts = encoder.encodeTexts(
+      cells.map((text) => (text === null ? null : Buffer.from(text, text === '\xff' ? 'latin1' : 'utf8'))),
+    );
+    assert.deepEqual(Object.entries(JSON.parse(texts.toString('utf8')) as object), [
+      ['id', '7'],
+      ['n', '-8'],
+      ['price', '1.50'],
+      ['ratio', '0.5'],
+      ['at', '2026-11-22 10:00:00'],
+      ['__proto__', 'it\'s "ü"\n'],
+      ['bytes', '/w=='],
+      ['a "document"', '{"a":[1]}'],
+    ]);
+  });
 });

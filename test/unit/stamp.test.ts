@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ringHash } from '../../shared/stamp/followed.ts';
 import { StampReader } from '../../shared/stamp/stamp-reader.ts';
-import { decodeStamp, floorOf, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
+import { decodeStamp, floorOf, isComplete, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`stamp: seed ${seed}\n`);
@@ -21,6 +21,11 @@ const stamp: fc.Arbitrary<Stamp> = fc.record({
   rings: versions,
   tables: versions,
   holes: fc.array(fc.tuple(version, version), { maxLength: 3 }),
+  complete: fc.dictionary(
+    fc.string({ maxLength: 8 }),
+    fc.record({ ring: fc.string(), shape: fc.string(), since: version }, { noNullPrototype: true }),
+    { maxKeys: 3, noNullPrototype: true },
+  ),
 });
 const bytesOf = (value: unknown) => Buffer.from(JSON.stringify(value));
 const v = (number: number) => String(number).padStart(45, '0');
@@ -34,14 +39,15 @@ const plain: Stamp = {
   rings: { r: v(10) },
   tables: { t: v(20) },
   holes: [],
+  complete: {},
 };
 
-test('a stamp is decoded as it was written; without holes where the script left them out', () => {
+test('a stamp is decoded as it was written; without holes or complete mirrors where the script left them out', () => {
   fc.assert(
     fc.property(stamp, (original) => assert.deepEqual(decodeStamp(bytesOf(original)), { ...original })),
     { seed },
   );
-  const { holes: _, ...without } = plain;
+  const { holes: _, complete: __, ...without } = plain;
   assert.deepEqual(decodeStamp(bytesOf(without)), plain);
 });
 
@@ -56,7 +62,7 @@ test('arbitrary bytes and JSON are nothing or a stamp, never an error', () => {
 });
 
 test('a stamp with one field missing, or of another kind, is none', () => {
-  for (const field of Object.keys(plain).filter((name) => name !== 'holes')) {
+  for (const field of Object.keys(plain).filter((name) => name !== 'holes' && name !== 'complete')) {
     for (const value of [undefined, null, [], {}, true, [v(1)], { a: 1 }, { a: 'x' }]) {
       // A list has members too: of names that no ring and no table has.
       const isMap = JSON.stringify(value) === '{}' || Array.isArray(value);
@@ -129,4 +135,22 @@ test('a ring’s hash is of its members and their placement, in whatever order t
     ringHash(['a'], 'ketama'),
   ];
   assert.equal(new Set(hashes).size, hashes.length);
+});
+
+test('a mirror is complete while nothing has been dropped since its snapshot began, for this ring and shape', () => {
+  const mark = { ring: 'r', shape: 's', since: v(50) };
+  const of = (more: Partial<Stamp>, ring = 'r', shape = 's') => {
+    const stamped = { ...plain, complete: { t: mark }, ...more };
+    return isComplete(stamped, 't', ring, shape, floorOf(stamped, 't', 'r') as string);
+  };
+  assert.ok(of({}));
+  assert.ok(!of({ complete: {} }));
+  assert.ok(!of({}, 'other'));
+  assert.ok(!of({}, 'r', 'other'));
+  for (const dropped of [{ floor: v(51) }, { tables: { t: v(51) } }, { rings: { r: v(51) } }] as const) {
+    assert.ok(!of(dropped), JSON.stringify(dropped));
+  }
+  assert.ok(!of({ holes: [[v(30), v(60)]] }), 'what was deleted there is unknown');
+  assert.ok(of({ holes: [[v(30), v(40)]] }));
+  assert.ok(!isComplete({ ...plain, complete: {} }, '__proto__', 'r', 's', v(0)));
 });

@@ -16,7 +16,7 @@ if stamp and batch.plan < stamp.plan then
 end
 if not stamp then
   -- Whatever lies here, nobody knows what it missed.
-  stamp = {plan = 0, to = batch.from, floor = batch.from, asOf = 0, rings = {}, tables = {}, holes = {}}
+  stamp = {plan = 0, to = batch.from, floor = batch.from, asOf = 0, rings = {}, tables = {}, holes = {}, complete = {}}
 elseif batch.from > stamp.to then
   if ARGV[2] ~= '1' then
     return {'gap', stamp.to}
@@ -40,6 +40,11 @@ end
 if batch.rings and batch.tables then
   stamp.rings = renew(stamp.rings, batch.rings)
   stamp.tables = renew(stamp.tables, batch.tables)
+end
+for followed in pairs(stamp.complete) do
+  if not stamp.tables[followed] then
+    stamp.complete[followed] = nil
+  end
 end
 stamp.plan = batch.plan
 for followed, floor in pairs(batch.floors or {}) do
@@ -81,31 +86,57 @@ local function isUntrusted(header, followed)
 end
 
 local readBack = {}
+
+local function changeCached(entry, op, version, shape, followed, body)
+  local header = readHeader(entry)
+  if not header then
+    -- Nothing, or nothing that we can read: then it goes, like the lease under which something may be read just now
+    -- that is from before this change.
+    redis.call('UNLINK', entry .. ':lease', entry)
+  else
+    redis.call('DEL', entry .. ':lease')
+  end
+  if header and versionOf(header) < version then
+    local isExact = string.sub(header, 3, 3) == 'x'
+    if (op == 'W' or op == 'N') and isExact and not isUntrusted(header, followed) then
+      -- When it was first read, and its TTL, stay what they were.
+      local kind = op == 'W' and 'R' or 'N'
+      local renewed = '1' .. kind .. 'x' .. version .. shape .. string.sub(header, 57, 70)
+      redis.call('SET', entry, renewed .. body, 'KEEPTTL')
+    else
+      redis.call('UNLINK', entry)
+      if op == 'R' and #readBack < READ_BACK_MAX then table.insert(readBack, entry) end
+    end
+  end
+end
+
+-- A mirrored row is there or not, whatever was there before.
+local function changeMirrored(entry, op, version, shape, followed, body)
+  if op == 'X' then
+    -- What a snapshot has read from before this change must not be written after it.
+    local deleted = deletedKey(KEYS[1], followed)
+    if redis.call('EXISTS', deleted) == 1 then
+      redis.call('HSET', deleted, entry, version)
+    end
+  end
+  local present = mirroredVersion(entry)
+  if present and present >= version then
+    return
+  end
+  if op == 'X' then
+    redis.call('UNLINK', entry)
+  else
+    writeMirrored(entry, op == 'P' and 'R' or 'T', version, shape, body)
+  end
+end
+
 for index = 2, #KEYS do
   local entry, head, body = KEYS[index], ARGV[2 * index - 1], ARGV[2 * index]
-  local op, version = string.sub(head, 1, 1), string.sub(head, 2, 46)
+  local op, version, shape = string.sub(head, 1, 1), string.sub(head, 2, 46), string.sub(head, 47, 54)
   if version > stamp.to then
-    local header = readHeader(entry)
-    if not header then
-      -- Nothing, or nothing that we can read: then it goes, like the lease under which something may be read just now
-      -- that is from before this change.
-      redis.call('UNLINK', entry .. ':lease', entry)
-    else
-      redis.call('DEL', entry .. ':lease')
-    end
-    if header and versionOf(header) < version then
-      local followed = batch.changeTables[tonumber(string.sub(head, 55, 58)) + 1]
-      local isExact = string.sub(header, 3, 3) == 'x'
-      if (op == 'W' or op == 'N') and isExact and not isUntrusted(header, followed) then
-        -- When it was first read, and its TTL, stay what they were.
-        local kind = op == 'W' and 'R' or 'N'
-        local renewed = '1' .. kind .. 'x' .. version .. string.sub(head, 47, 54) .. string.sub(header, 57, 70)
-        redis.call('SET', entry, renewed .. body, 'KEEPTTL')
-      else
-        redis.call('UNLINK', entry)
-        if op == 'R' and #readBack < READ_BACK_MAX then table.insert(readBack, entry) end
-      end
-    end
+    local followed = batch.changeTables[tonumber(string.sub(head, 55, 58)) + 1]
+    local change = (op == 'P' or op == 'T' or op == 'X') and changeMirrored or changeCached
+    change(entry, op, version, shape, followed, body)
   end
 end
 
@@ -122,8 +153,5 @@ if batch.to >= stamp.to then
 end
 stamp.origin = stamp.origin or batch.origin
 stamp.gtid = stamp.gtid or batch.gtid
-if #stamp.holes == 0 then
-  stamp.holes = nil
-end
-redis.call('SET', KEYS[1], cjson.encode(stamp))
+writeStamp(KEYS[1], stamp)
 return {'applied', stamp.to, unpack(readBack)}

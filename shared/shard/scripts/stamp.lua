@@ -28,6 +28,19 @@ local function areHoles(list)
   return true
 end
 
+local function areCompletenesses(map)
+  if type(map) ~= 'table' then
+    return false
+  end
+  for _, mark in pairs(map) do
+    if type(mark) ~= 'table' or type(mark.ring) ~= 'string' or type(mark.shape) ~= 'string'
+        or not isVersion(mark.since) then
+      return false
+    end
+  end
+  return true
+end
+
 -- The shard's stamp; nil where there is none, or where it is not ours.
 local function readStamp(key)
   local stored = redis.pcall('GET', key)
@@ -41,9 +54,13 @@ local function readStamp(key)
   if stamp.holes == nil then
     stamp.holes = {}
   end
+  if stamp.complete == nil then
+    stamp.complete = {}
+  end
   if type(stamp.plan) == 'number' and isVersion(stamp.to) and isVersion(stamp.floor)
       and type(stamp.asOf) == 'number' and type(stamp.origin) == 'string' and type(stamp.gtid) == 'string'
-      and areVersions(stamp.rings) and areVersions(stamp.tables) and areHoles(stamp.holes) then
+      and areVersions(stamp.rings) and areVersions(stamp.tables) and areHoles(stamp.holes)
+      and areCompletenesses(stamp.complete) then
     return stamp
   end
   return nil
@@ -56,6 +73,17 @@ local function readHeader(key)
     return header
   end
   return nil
+end
+
+-- An empty list would be written as an empty object.
+local function writeStamp(key, stamp)
+  if #stamp.holes == 0 then
+    stamp.holes = nil
+  end
+  if next(stamp.complete) == nil then
+    stamp.complete = nil
+  end
+  redis.call('SET', key, cjson.encode(stamp))
 end
 
 local function versionOf(header)

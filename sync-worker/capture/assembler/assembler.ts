@@ -27,6 +27,7 @@ import type { Log } from '../../../shared/telemetry/log.ts';
 import { comparePositions, type LogPosition, ORDINAL_LAST } from '../../../shared/version/version.ts';
 import type { BinlogEvent } from '../binlog/binlog-event.ts';
 import { ORDINALS_OF_A_ROW, RowChanges, type ViewOf } from './row-changes.ts';
+import type { RowEventsOptions } from './row-events.ts';
 import { ChangeBuffer, SpillFailed, type SpillMark, START, type SpillOptions } from './spill.ts';
 import { canonicalXid, readStatement, type Statement } from './statements.ts';
 import type { Transaction } from './transaction.ts';
@@ -43,6 +44,8 @@ export interface AssemblerOptions {
   readonly tables: FollowedTables;
   readonly viewOf: ViewOf;
   readonly spill: SpillOptions;
+  /** Where others are told of the changes too. */
+  readonly events?: RowEventsOptions | undefined;
   readonly log: Log;
 }
 
@@ -51,6 +54,7 @@ interface Open {
   readonly start: LogPosition;
   readonly gtid: string | undefined;
   readonly committedAtMicros: number | undefined;
+  readonly committedAtSeconds: number | undefined;
   /** Of XA START. */
   readonly xid: string | undefined;
   /** The next statement is all of it. */
@@ -91,9 +95,9 @@ export class Assembler {
   /** Floors of a transaction without an end, for the next one to raise. */
   readonly #left = new Set<string>();
 
-  constructor({ from, tables, viewOf, spill, log }: AssemblerOptions) {
+  constructor({ from, tables, viewOf, spill, events, log }: AssemblerOptions) {
     this.#tables = tables;
-    this.#rowChanges = new RowChanges(viewOf);
+    this.#rowChanges = new RowChanges(viewOf, events);
     this.#spill = spill;
     this.#log = log;
     this.#passed = from;
@@ -146,10 +150,12 @@ export class Assembler {
     for (const { content } of contents) await this.#drop(content);
   }
 
-  #begin({ gtid, committedAtMicros, standalone }: Partial<Omit<Open, 'start' | 'content'>>): Open {
+  #begin({ standalone, ...head }: Partial<Omit<Open, 'start' | 'content' | 'xid'>>): Open {
     const start = this.#passed;
     const content = newContent();
-    this.#open = { start, gtid, committedAtMicros, standalone: standalone ?? false, xid: undefined, content };
+    const { gtid, committedAtMicros, committedAtSeconds } = head;
+    const when = { committedAtMicros, committedAtSeconds };
+    this.#open = { start, gtid, ...when, standalone: standalone ?? false, xid: undefined, content };
     return this.#open;
   }
 
@@ -323,7 +329,7 @@ export class Assembler {
   }
 
   #finish(end: LogPosition): Transaction {
-    const { gtid, committedAtMicros, content } = this.#opened();
+    const { gtid, committedAtMicros, committedAtSeconds, content } = this.#opened();
     const { changes, floors } = content;
     for (const table of this.#left) floors.add(table);
     this.#left.clear();
@@ -333,6 +339,7 @@ export class Assembler {
       end,
       gtid,
       committedAtMicros,
+      committedAtSeconds,
       count: changes?.count ?? 0,
       changes: () => changes?.changes() ?? [],
       discard: () => void changes?.discard(),

@@ -8,13 +8,17 @@
  * | `overwrite`  | `write`        | `absent`, or `remove` where absence is not kept |
  * | `invalidate` | `remove`       | `remove`                         |
  * | `refresh`    | `refresh`      | `remove`                         |
+ * | (a mirror)   | `put`          | `delete`                         |
  *
  * - An INSERT removes too: there may be a "no such row".
  * - A deleted row is not read back: the answer would be an inexact "no such row", at the cost of a read of the origin a row,
  *   and a purge of old rows would read every cached one of them. Whoever still asks for one has the next miss do it.
  * - A row that is too large to be kept, and one that the schema we know does not describe, is removed: the gateway
- *   reads it anew, and the schema with it.
+ *   reads it anew, and the schema with it. A mirror has nobody who would: it is told that there is a row which is too
+ *   large; where the schema does not describe a row, the table's floor has to rise, and a snapshot reads it.
  * - Where not even the key can be read, the table's floor has to rise: nobody knows whose entry it was.
+ *
+ * Others are told of the rows as well, where the configuration says so: row-events.ts.
  */
 import type { ChangeOp } from '../../../shared/change/change.ts';
 import { absenceIsCacheable } from '../../../shared/key/key-part.ts';
@@ -23,6 +27,7 @@ import type { ExposedTable } from '../../../shared/origin/exposed-table.ts';
 import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import { CellMismatch } from '../../../shared/row/row-json.ts';
 import type { EventCells, EventRow, EventTable } from '../binlog/binlog-event.ts';
+import { RowEvents, type RowEventsOptions } from './row-events.ts';
 import type { PlacedChange } from './transaction.ts';
 
 /** Where in an event's rows the cells are that the schema speaks of. */
@@ -41,8 +46,10 @@ interface TablePlan {
   readonly schema: TableSchema;
   readonly followedName: string;
   readonly view: EventView | undefined;
-  readonly present: Exclude<ChangeOp, 'absent'>;
-  readonly gone: 'absent' | 'remove';
+  /** Nothing where nobody else is told of the table. */
+  readonly events: RowEvents | undefined;
+  readonly present: 'write' | 'remove' | 'refresh' | 'put';
+  readonly gone: 'absent' | 'remove' | 'delete';
 }
 
 const NO_BODY = Buffer.alloc(0);
@@ -57,10 +64,12 @@ const BODY_BYTES_MAX = 4 * 1_048_576;
 
 export class RowChanges {
   readonly #viewOf: ViewOf;
+  readonly #events: RowEventsOptions | undefined;
   readonly #plans = new WeakMap<EventTable, TablePlan>();
 
-  constructor(viewOf: ViewOf) {
+  constructor(viewOf: ViewOf, events?: RowEventsOptions) {
     this.#viewOf = viewOf;
+    this.#events = events;
   }
 
   /**
@@ -89,9 +98,14 @@ export class RowChanges {
         return undefined;
       }
       if (oldKey !== undefined && oldKey !== newKey) changes.push(change(plan, plan.gone, oldKey, NO_BODY, ordinal));
-      if (newKey !== undefined && after !== undefined)
-        changes.push(presentChange(table, plan, newKey, after, ordinal + 1));
+      if (newKey !== undefined && after !== undefined) {
+        const present = presentChange(table, plan, newKey, after, ordinal + 1);
+        if (present === undefined) return undefined;
+        changes.push(present);
+      }
     }
+    const ordinalOf = (index: number) => firstOrdinal + ORDINALS_OF_A_ROW * index + 1;
+    if (plan.events !== undefined) changes.push(...plan.events.of(rows, ordinalOf));
     return changes;
   }
 
@@ -99,15 +113,17 @@ export class RowChanges {
     const known = this.#plans.get(event);
     // The schema is replaced when the server's table has changed, also under a table map that is still in use.
     if (known !== undefined && known.schema === table.schema) return known;
-    const plan = makePlan(table, this.#viewOf(event, table.schema));
+    const plan = makePlan(table, this.#viewOf(event, table.schema), this.#events);
     this.#plans.set(event, plan);
     return plan;
   }
 }
 
-function makePlan(table: ExposedTable, view: EventView | undefined): TablePlan {
+function makePlan(table: ExposedTable, view: EventView | undefined, told: RowEventsOptions | undefined): TablePlan {
   const { schema, followedName } = table;
-  const common = { schema, followedName, view };
+  const events = view !== undefined && told?.tells(table) === true ? new RowEvents(table, view, told) : undefined;
+  const common = { schema, followedName, view, events };
+  if (table.settings.mode === 'mirror') return { ...common, present: 'put', gone: 'delete' };
   switch (table.settings.strategy) {
     case 'invalidate':
       return { ...common, present: 'remove', gone: 'remove' };
@@ -121,24 +137,28 @@ function makePlan(table: ExposedTable, view: EventView | undefined): TablePlan {
   }
 }
 
+/** Nothing where the table's floor has to rise instead. */
 function presentChange(
   table: ExposedTable,
   plan: TablePlan,
   key: string,
   cells: EventCells,
   ordinal: number,
-): PlacedChange {
-  if (plan.present !== 'write') return change(plan, plan.present, key, NO_BODY, ordinal);
+): PlacedChange | undefined {
+  const { present } = plan;
+  if (present === 'remove' || present === 'refresh') return change(plan, present, key, NO_BODY, ordinal);
   const body = bodyOf(plan, cells);
   const isKept = body !== undefined && body.length <= Math.min(table.settings.rowBytesMax, BODY_BYTES_MAX);
-  return isKept ? change(plan, 'write', key, body, ordinal) : change(plan, 'remove', key, NO_BODY, ordinal);
+  if (isKept) return change(plan, present, key, body, ordinal);
+  if (present === 'write') return change(plan, 'remove', key, NO_BODY, ordinal);
+  return body === undefined ? undefined : change(plan, 'too-large', key, NO_BODY, ordinal);
 }
 
-function bodyOf({ schema, view }: TablePlan, cells: EventCells): Buffer | undefined {
+function bodyOf({ schema, view, present }: TablePlan, cells: EventCells): Buffer | undefined {
   const exposed = view?.exposedCells?.(cells);
   if (exposed === undefined) return undefined;
   try {
-    return schema.encoder.encode(exposed);
+    return present === 'put' ? schema.encoder.encodeTexts(exposed) : schema.encoder.encode(exposed);
   } catch (error) {
     if (error instanceof CellMismatch) return undefined;
     throw error;

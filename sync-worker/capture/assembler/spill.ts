@@ -14,7 +14,6 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Change } from '../../../shared/change/change.ts';
 import type { PlacedChange } from './transaction.ts';
 
 export interface SpillOptions {
@@ -60,7 +59,7 @@ export class ChangeBuffer {
   readonly #folder: string;
   readonly #memoryBytesMax: number;
   readonly #fileBytesMax: number;
-  readonly #heads: Pick<Change, 'op' | 'table' | 'shape'>[] = [];
+  readonly #heads: Pick<PlacedChange, 'op' | 'table' | 'shape'>[] = [];
   readonly #headNumbers = new Map<string, number>();
   #memory: PlacedChange[] = [];
   /** Of all changes; the file holds the first `#stored` of them. */
@@ -183,7 +182,7 @@ export class ChangeBuffer {
     return bodyAt + change.body.copy(chunk, bodyAt);
   }
 
-  #headNumber({ op, table, shape }: Change): number {
+  #headNumber({ op, table, shape }: PlacedChange): number {
     const text = `${op} ${shape} ${table}`;
     const known = this.#headNumbers.get(text);
     if (known !== undefined) return known;
@@ -215,7 +214,7 @@ export class ChangeBuffer {
       const bodyAt = keyAt + bytes.readUInt32BE(at + 10);
       const end = bodyAt + bytes.readUInt32BE(at + 14);
       if (end > bytes.length) break;
-      const head = this.#heads[bytes.readUInt32BE(at)] as Pick<Change, 'op' | 'table' | 'shape'>;
+      const head = this.#heads[bytes.readUInt32BE(at)] as Pick<PlacedChange, 'op' | 'table' | 'shape'>;
       const ordinal = bytes.readUIntBE(at + 4, ORDINAL_BYTES);
       yield { ...head, key: bytes.toString('utf8', keyAt, bodyAt), body: bytes.subarray(bodyAt, end), ordinal };
       at = end;
@@ -245,6 +244,6 @@ async function writeWhole(file: FileHandle, bytes: Buffer, at: number): Promise<
   }
 }
 
-function frameLength({ key, body }: Change): number {
+function frameLength({ key, body }: PlacedChange): number {
   return FRAME_HEAD_BYTES + Buffer.byteLength(key, 'utf8') + body.length;
 }

@@ -1,8 +1,12 @@
 /** What the assembler makes of events: one committed transaction, or a statement outside any, whole. */
-import type { Change } from '../../../shared/change/change.ts';
+import type { Change, ChangeOp } from '../../../shared/change/change.ts';
 import type { LogPosition } from '../../../shared/version/version.ts';
 
-export interface PlacedChange extends Change {
+/** For others than the shards (row-events.ts): a row's event, its key the routing key; that the table wants to be read again. */
+export type EventOp = 'event' | 'reload';
+
+export interface PlacedChange extends Omit<Change, 'op'> {
+  readonly op: ChangeOp | EventOp;
   /**
    * Where in its transaction it stands; BinlogEvent's `rows` has how it is numbered. It grows, and is the same whenever
    * the transaction is read, whatever is followed then: a shard may have been told a part of it, and is told the rest by
@@ -17,6 +21,8 @@ export interface Transaction {
   readonly gtid: string | undefined;
   /** When it was committed, in µs since 1970, where the server says. */
   readonly committedAtMicros: number | undefined;
+  /** The same in whole seconds since 1970, as every server says it; nothing where the transaction has no head of its own. */
+  readonly committedAtSeconds?: number | undefined;
   /** How many changes there are. */
   readonly count: number;
   /** In order. A large transaction comes from disk. It can be iterated once; `discard` gives its disk space back. */

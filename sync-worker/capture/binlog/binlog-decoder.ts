@@ -141,7 +141,8 @@ export class BinlogDecoder {
     const introduction = this.#options.dialect.introduction(header, body);
     if (introduction !== undefined) {
       this.#rowsBytes = 0;
-      return [{ kind: 'begin', ...introduction, standalone: introduction.standalone ?? false }];
+      const standalone = introduction.standalone ?? false;
+      return [{ kind: 'begin', ...introduction, committedAtSeconds: header.timestamp, standalone }];
     }
     if (ROWS_EVENTS.has(type)) return this.#tellRows(type, body);
     switch (type) {

@@ -34,6 +34,8 @@ export type BinlogEvent = Located &
         readonly standalone: boolean;
         /** When it was committed on the server it comes from, in µs since 1970; nothing where the server does not say. */
         readonly committedAtMicros: number | undefined;
+        /** The same in whole seconds, from the event's head. */
+        readonly committedAtSeconds?: number;
       }
     | {
         readonly kind: 'rows';

@@ -11,13 +11,14 @@ import { loadConfig } from '../../../shared/config/load.ts';
 import { stopSignal } from '../../../shared/lifecycle/stop-signal.ts';
 import { createLog } from '../../../shared/telemetry/log.ts';
 import { SyncWorker } from '../../../sync-worker/sync-worker.ts';
-import type { DrillStation, KillPoint } from './schedule.ts';
+import type { Station } from '../../../sync-worker/capture/capture-run.ts';
+import type { KillPoint } from './schedule.ts';
 
 const [configFile = '', controlPort = '', firstPoint = 'null'] = process.argv.slice(2);
 let point = JSON.parse(firstPoint) as KillPoint | null;
 let passings = 0;
 
-function pass(station: DrillStation): void {
+function pass(station: Station | 'applied'): void {
   if (point?.station !== station) return;
   passings += 1;
   if (passings === point.nth) dieAfter(point.turns);

@@ -1,0 +1,50 @@
+/**
+ * RabbitMQ is killed amid events: the checkpoint passes none that was not confirmed, so all of them come, from the
+ * checkpoint on, when it is back.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kill } from '../../stack/faults.ts';
+import { startOwnBroker, until } from '../support/broker.ts';
+import { copyOf, OutletsWorld, type ToldEvent } from '../support/outlets.ts';
+import { temporaryFolder, testStack } from '../support/stack.ts';
+
+const ROUNDS = 3;
+
+const { server } = await startOwnBroker(temporaryFolder());
+const stack = { ...(await testStack()), rabbitmq: server };
+
+test('the broker is killed again and again: every event comes at least once', async (t) => {
+  const seed = Number(process.env['RINGFILL_SEED'] ?? Date.now() % 1_000_000);
+  t.diagnostic(`RINGFILL_SEED=${seed}`);
+  const world = await OutletsWorld.open({ stack, outlets: { subscribers: { '{db}_all': {} } } });
+  await world.startWorker();
+  let count = 0;
+  const confirmed = async () =>
+    Number(
+      /^ringfill_events_published_total (\d+)$/m.exec(await (await fetch(`${world.url}/-/metrics`)).text())?.[1] ?? 0,
+    );
+  for (let round = 0; round < ROUNDS; round += 1) {
+    let isOver = false;
+    const writing = (async () => {
+      for (let part = 0; !isOver; part += 1) count += await world.workload(seed + 1_000 * round + part, 20);
+    })();
+    const before = await confirmed();
+    await until('it tells', async () => (await confirmed()) > before + 100, 60_000);
+    await kill(server);
+    isOver = true;
+    await writing;
+    await server.start();
+    await until('it follows again', async () => (await world.status()).capture.state === 'following', 60_000);
+  }
+  await world.told();
+  await world.broker.up();
+  const consumer = await world.consume(`${world.db}_all`);
+  const versions = (events: readonly ToldEvent[]) => new Set(events.map(({ version }) => version)).size;
+  await until('every event has come', () => versions(consumer.ofRows) >= count, 30_000).catch((error: unknown) => {
+    throw new Error(`${String(error)}: ${versions(consumer.ofRows)} of ${count}`);
+  });
+  assert.equal(versions(consumer.ofRows), count, 'none is missing, and none is made up');
+  assert.deepEqual(copyOf(consumer.ofRows), await world.rows());
+  t.diagnostic(`${count} events, ${consumer.ofRows.length - count} of them twice`);
+});
