@@ -6,7 +6,8 @@ import type { Column } from '../../shared/origin/column.ts';
 import { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import { composeSchema, type TableSchema } from '../../shared/origin/table-schema.ts';
 import type { EventRow, EventTable } from '../../sync-worker/capture/binlog/binlog-event.ts';
-import { type EventView, RowChanges, type ViewOf } from '../../sync-worker/capture/assembler/row-changes.ts';
+import type { EventView, ViewOf } from '../../sync-worker/capture/assembler/event-view.ts';
+import { RowChanges } from '../../sync-worker/capture/assembler/row-changes.ts';
 
 const plain = { nullable: false, charset: null, collation: null, lengthMax: null, precision: null, scale: null };
 const int = (name: string): Column => ({

@@ -27,19 +27,9 @@ import type { ExposedTable } from '../../../shared/origin/exposed-table.ts';
 import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import { CellMismatch } from '../../../shared/row/row-json.ts';
 import type { EventCells, EventRow, EventTable } from '../binlog/binlog-event.ts';
+import type { EventView, ViewOf } from './event-view.ts';
 import { RowEvents, type RowEventsOptions } from './row-events.ts';
 import type { PlacedChange } from './transaction.ts';
-
-/** Where in an event's rows the cells are that the schema speaks of. */
-export interface EventView {
-  /** The key's cells, in key order. */
-  keyCells(cells: EventCells): EventCells;
-  /** The cells of `schema.columns`, in order; nothing where the event does not agree with the schema. */
-  readonly exposedCells: ((cells: EventCells) => EventCells) | undefined;
-}
-
-/** Nothing where not even the key's columns are as the schema has them. Asked once a table map and schema. */
-export type ViewOf = (event: EventTable, schema: TableSchema) => EventView | undefined;
 
 /** All that stays the same from row to row. */
 interface TablePlan {

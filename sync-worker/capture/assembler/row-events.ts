@@ -10,7 +10,7 @@ import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import { rowEventBody, routingKey, type EventType } from '../../../shared/event/event.ts';
 import { CellMismatch, RowEncoder } from '../../../shared/row/row-json.ts';
 import type { EventCells, EventRow } from '../binlog/binlog-event.ts';
-import type { EventView } from './row-changes.ts';
+import type { EventView } from './event-view.ts';
 import type { PlacedChange } from './transaction.ts';
 
 export interface RowEventsOptions {

@@ -14,7 +14,7 @@ import type { TableSchema } from '../../../shared/origin/table-schema.ts';
 import type { EventCells, EventColumn, EventTable } from './binlog-event.ts';
 import { inet4Text, inet6Text, uuidText } from './dialect/mariadb.ts';
 import { GEOMETRY_NAMES } from './table-map.ts';
-import type { EventView } from '../assembler/row-changes.ts';
+import type { EventView } from '../assembler/event-view.ts';
 
 /** What a cell has to go through to be what a SELECT would have sent. */
 type Conversion = (cell: Buffer) => Buffer;
