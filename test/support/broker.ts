@@ -1,4 +1,5 @@
 /** What tests of the broker and of apply share: a configuration, batches that follow each other, and a look at what became of them. */
+import type { Replies } from 'amqplib';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -173,11 +174,16 @@ export function entryAt(n: number, row: object): Buffer {
 }
 
 /** Ready messages, those that no consumer holds. */
-export async function readyIn({ connection }: OpenBroker, queue: string): Promise<number> {
+export async function readyIn(broker: OpenBroker, queue: string): Promise<number> {
+  return (await stateOf(broker, queue)).messageCount;
+}
+
+/** Messages that are ready, and consumers: without any, no message is with one of them. */
+export async function stateOf({ connection }: OpenBroker, queue: string): Promise<Replies.AssertQueue> {
   const { channel, close } = await connection.openChannel();
-  const { messageCount } = await channel.checkQueue(queue);
+  const state = await channel.checkQueue(queue);
   await close();
-  return messageCount;
+  return state;
 }
 
 /**
