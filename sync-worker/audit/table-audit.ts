@@ -138,6 +138,7 @@ export class TableAudit {
     const { chunkKeysMax, signal, pace } = this.#options;
     const comparing: Promise<void>[] = [];
     let keys: Promise<KeyStep> | undefined = this.#origin.nextKeys(undefined, chunkKeysMax);
+    keys.catch(() => undefined);
     let told = new Set<string>();
     try {
       while (keys !== undefined) {
@@ -148,7 +149,10 @@ export class TableAudit {
         const news = ids.filter(({ segment }) => !told.has(segment));
         told = new Set(ids.map(({ segment }) => segment));
         // Two chunks at once: MySQL and the shards answer for one while the other is compared.
-        comparing.push(this.#compareRows(news));
+        const compared = this.#compareRows(news);
+        // It is waited for in its turn; that may be long after it has failed.
+        compared.catch(() => undefined);
+        comparing.push(compared);
         if (comparing.length > 1) await comparing.shift();
         this.#progress(news.length);
         await pace.took(news.length, 0, signal);
