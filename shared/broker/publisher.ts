@@ -87,7 +87,8 @@ export const REPLAYED_HEADER = 'ringfill-replayed';
 
 const UNCONFIRMED_BYTES_MAX = 32 * 1_048_576;
 const UNCONFIRMED_MESSAGES_MAX = 1_000;
-const CONFIRM_WITHIN_MS = 60_000;
+/** Without any confirm: a queue that has lost its leader never confirms what it was sent meanwhile. */
+const CONFIRM_WITHIN_MS = 20_000;
 
 export class PublishSession {
   readonly #open: OpenChannel<ConfirmChannel>;

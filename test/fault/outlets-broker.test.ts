@@ -8,6 +8,7 @@ import { kill } from '../../stack/faults.ts';
 import { startOwnBroker, until } from '../support/broker.ts';
 import { copyOf, OutletsWorld, type ToldEvent } from '../support/outlets.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { tellOnFailure } from '../support/tell-on-failure.ts';
 
 const ROUNDS = 3;
 
@@ -18,6 +19,7 @@ test('the broker is killed again and again: every event comes at least once', as
   const seed = Number(process.env['RINGFILL_SEED'] ?? Date.now() % 1_000_000);
   t.diagnostic(`RINGFILL_SEED=${seed}`);
   const world = await OutletsWorld.open({ stack, outlets: { subscribers: { '{db}_all': {} } } });
+  t.after(() => tellOnFailure(t, () => world.events.map((event) => JSON.stringify(event))));
   await world.startWorker();
   let count = 0;
   const confirmed = async () =>

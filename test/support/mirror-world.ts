@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, afterEach, type TestContext } from 'node:test';
 import type { Redis } from 'ioredis';
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise';
 import { parseConfig } from '../../shared/config/load.ts';
@@ -19,6 +19,7 @@ import { gatewayConfig, type GatewaySettings } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
+import { tellOnFailure } from './tell-on-failure.ts';
 
 export interface MirrorOptions {
   readonly stack: TestStack;
@@ -130,7 +131,9 @@ export class MirrorWorld {
     atEnd.push(() => Promise.all(gateways.map((gateway) => gateway.stop())));
     const shards = new Map(stack.redis.map(({ shard, port: at }) => [shard, redisAt(at)]));
     const label = `${db}.items`;
-    return new MirrorWorld({ db, label, config, configText, folder, mysql, gateways, worker }, workers, shards);
+    const world = new MirrorWorld({ db, label, config, configText, folder, mysql, gateways, worker }, workers, shards);
+    afterEach((t) => tellOnFailure(t as TestContext, () => world.#logLines()));
+    return world;
   }
 
   redis(shard: string): Redis {
@@ -275,11 +278,14 @@ export class MirrorWorld {
 
   /** What a worker has logged since it was started. */
   logged(event: string, worker = this.worker): Record<string, unknown>[] {
-    return readFileSync(worker.logFile, 'utf8')
-      .split('\n')
+    return this.#logLines(worker)
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter((line) => String(line['event']).startsWith(event));
+  }
+
+  #logLines(worker = this.worker): string[] {
+    return readFileSync(worker.logFile, 'utf8').split('\n');
   }
 }
 
