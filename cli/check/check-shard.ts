@@ -43,6 +43,16 @@ const DEADLINE_MS = 5_000;
 const NOT_REDIS = /Protocol error|Unknown RESP type|Invalid RESP/i;
 
 const COMMANDS = ['ping', 'select', 'info', 'time', 'mget', 'get', 'set', 'del', 'eval', 'evalsha'];
+/** Of apply, the audit, snapshots and the reads of a mirror, within scripts or on their own. */
+const COMMANDS_OF_SYNC = [
+  ...['dbsize', 'exists', 'getrange', 'pexpire', 'pttl', 'rename', 'scan', 'type', 'unlink', 'multi', 'exec'],
+  ...['hget', 'hgetall', 'hmget', 'hset', 'hdel', 'hexists', 'hincrby'],
+];
+
+/** What a Redis user has to be allowed, on all keys below the prefix. */
+export function commandsNeeded({ sync }: Pick<Config, 'sync'>): readonly string[] {
+  return sync === undefined ? COMMANDS : [...COMMANDS, ...COMMANDS_OF_SYNC];
+}
 
 export async function checkShard(shard: ShardToCheck, config: Config): Promise<ShardReport> {
   const check = new ShardCheck(shard, config);
@@ -52,6 +62,7 @@ export async function checkShard(shard: ShardToCheck, config: Config): Promise<S
 class ShardCheck {
   readonly #shard: ShardToCheck;
   readonly #keyPrefix: string;
+  readonly #commands: readonly string[];
   readonly #timeoutMs: number;
   /** Mirrored tables of which rows lie here. */
   readonly #mirrors: readonly string[];
@@ -63,6 +74,7 @@ class ShardCheck {
   constructor(shard: ShardToCheck, config: Config) {
     this.#shard = shard;
     this.#keyPrefix = config.keyPrefix;
+    this.#commands = commandsNeeded(config);
     this.#timeoutMs = config.shards.timeoutMs;
     this.#mirrors = mirrorsIn(shard, config);
     this.#options = redisOptions(shard.endpoint);
@@ -306,7 +318,7 @@ class ShardCheck {
     if (/NOPERM|no permissions to|ACL failure|can't run this command/i.test(message)) {
       return [
         `${step}: ${message}`,
-        { why, mend: [this.#acl(`~${this.#keyPrefix}* ${COMMANDS.map((command) => `+${command}`).join(' ')}`)] },
+        { why, mend: [this.#acl(`~${this.#keyPrefix}* ${this.#commands.map((command) => `+${command}`).join(' ')}`)] },
       ];
     }
     if (message.includes('OOM')) {
