@@ -153,7 +153,7 @@ export class Judge {
     // Where the origin itself has gone back, so may answers.
     if (this.#origin.incarnationOf(epoch) !== current) return;
     const place = `${shard}|${key.name}`;
-    const losses = this.#losses.get(place) ?? 0;
+    const losses = this.lossesOf(shard, key);
     const restores = this.#restores.get(place) ?? 0;
     const known = before?.incarnation === current && before.restores === restores ? before : undefined;
     const { version = known?.version ?? '' } = said;
@@ -182,6 +182,11 @@ export class Judge {
       losses,
       restores,
     });
+  }
+
+  /** How often the shard has lost it: what was read before, and is answered later, can be compared with nothing. */
+  lossesOf(shard: string, key: RowKey): number {
+    return this.#losses.get(`${shard}|${key.name}`) ?? 0;
   }
 
   /** Evicted, flushed: what is read next may be from before what was answered, where that was ahead of the stamp. */

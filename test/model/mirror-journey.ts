@@ -48,6 +48,7 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
     if (random.chance(0.15)) continue;
     const shard = shards.get(place.shard) as ModelShard;
     const begun = judge.begins(name, shard.name, key);
+    const losses = judge.lossesOf(shard.name, key);
     const read = yield* readOf(shard, key, mistakes);
     const seen = gateway.readerOf(shard).read(read.stamp);
     if (seen === undefined) continue;
@@ -62,7 +63,9 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
         : judge.absenceCounts(where, key, stamp, until);
       trace(`${name} ${kind} ${shard.name} ${key.name} = ${said.content ?? 'absent'}`);
       count(`${kind}: ${isRow ? 'row' : 'no row'}`);
-      if (isOnward) judge.answered(name, shard.name, key, said, epochOf(stamp.to), begun);
+      if (isOnward && judge.lossesOf(shard.name, key) === losses) {
+        judge.answered(name, shard.name, key, said, epochOf(stamp.to), begun);
+      }
     };
     const age = now() - stamp.asOf;
     const isYoung = age <= stalenessBoundMs || mistakes.has('asOf not looked at');

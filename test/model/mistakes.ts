@@ -1,6 +1,6 @@
 /**
- * Parts of the protocol that do not stand in a script or in shared/stamp: the simulated gateway, capture and snapshotter leave them
- * out when told to, so that the model shows what they are for.
+ * Parts of the protocol that do not stand in a script or in shared/stamp: the simulated gateway, capture and snapshotter
+ * leave them out when told to, so that the model shows what they are for.
  */
 export type Mistake =
   | 'plain read as exact'
@@ -20,7 +20,6 @@ export type Mistake =
   | 'progress past what is left over'
   | 'what is left over is forgotten'
   | 'what is locked is not there'
-  | 'inexact rows kept'
   | 'another server’s rows'
   | 'an end ahead of the stamp'
   | 'the stamp before the mirrored row'

@@ -26,7 +26,7 @@ const ROUNDS = 150;
 /** So many bring every outcome, but for bad luck. */
 const ROUNDS_FOR_RARE_OUTCOMES = 1_000;
 /** That a part is spare is no claim to be proved each time. */
-const SPARE_ROUNDS = 24;
+const SPARE_ROUNDS = 12;
 /** The rarest of the mutations that are run by default turns red in one round of about 100. */
 const MUTATED_ROUNDS_MAX = 3_000;
 const TRACE_LINES = 40;

@@ -3,7 +3,6 @@
  * changed must have arrived.
  */
 import type { Redis } from 'ioredis';
-import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
 import { Audit } from './audit.ts';
 import { Capture, type Checkpoint, type Plan } from './capture.ts';
 import { Gateway, type GatewayPorts } from './gateway.ts';
@@ -15,7 +14,7 @@ import { ShardQueue } from './queue.ts';
 import { Random } from './random.ts';
 import { type Action, type Emphasis, Schedule } from './schedule.ts';
 import { type Dump, ModelShard } from './shard.ts';
-import { Snapshotter, type SnapshotterPorts } from './snapshotter.ts';
+import { Snapshots } from './snapshots.ts';
 import type { TrustRule } from './trust-rule.ts';
 
 export interface RoundOptions {
@@ -33,7 +32,6 @@ export interface RoundOptions {
 /** How much of all is about one key, and about one shard that holds it. */
 const HOT = 0.75;
 const JOURNEYS_MAX = 5;
-const SNAPSHOTS_MAX = 3;
 const REST_ROUNDS_MAX = 12;
 
 export class Round {
@@ -50,9 +48,7 @@ export class Round {
   readonly #gatewayPorts: GatewayPorts;
   #gateways: Gateway[];
   #journeys: { readonly steps: AsyncGenerator<void, void>; readonly name: string }[] = [];
-  readonly #snapshotterPorts: SnapshotterPorts;
-  /** Of all but the last, others have taken over, which they do not know. */
-  #snapshots: { readonly snapshotter: Snapshotter; readonly steps: AsyncGenerator<void, void> }[] = [];
+  readonly #snapshots: Snapshots;
   #capture: Capture;
   /** Replaced, and not knowing it. */
   #replaced: Capture[] = [];
@@ -92,7 +88,7 @@ export class Round {
       count,
       trace,
     };
-    this.#snapshotterPorts = { origin, shards, keys: rows.mirrored, random, mistakes, count, trace };
+    this.#snapshots = new Snapshots({ origin, shards, keys: rows.mirrored, random, mistakes, count, trace });
     const epoch = this.#origin.newEpoch();
     const to = `${String(epoch).padStart(10, '0')}${'0'.repeat(35)}`;
     this.#checkpoint = { to, epoch, incarnation: this.#origin.current, index: 0 };
@@ -218,21 +214,15 @@ export class Round {
         return;
 
       case 'snapshot':
-        return this.#beginSnapshot();
-      case 'advanceSnapshot': {
-        // The last one, mostly: of the others each step may be one too many, and not many are.
-        const snapshot = random.chance(0.8) ? this.#snapshots.at(-1) : random.pick(this.#snapshots);
-        for (let steps = 1 + random.below(6); steps > 0; steps -= 1) await this.#advanceSnapshot(snapshot);
-        return;
-      }
-      case 'finishSnapshot': {
-        const last = this.#snapshots.at(-1);
-        for (let steps = 0; steps < 200; steps += 1) await this.#advanceSnapshot(last);
-        return;
-      }
+        return this.#snapshots.begin(placesReached(this.#drawRings(), this.#rows.mirrored));
+      case 'advanceSnapshot':
+        await this.#snapshots.advance();
+        return this.#auditSome(0.7);
+      case 'finishSnapshot':
+        await this.#snapshots.finishLast();
+        return this.#auditSome(1);
       case 'abandonSnapshot':
-        this.#snapshots = this.#snapshots.filter((of) => of !== random.pick(this.#snapshots));
-        return;
+        return this.#snapshots.abandon();
       case 'forgetDeleted':
         return shard.forgetDeleted(this.#hot.table, random.pick(['deleted', 'deleted-before'] as const));
 
@@ -272,29 +262,11 @@ export class Round {
     const journey = this.#random.pick(this.#journeys);
     const { done } = await journey.steps.next();
     if (done === true) this.#journeys = this.#journeys.filter((other) => other !== journey);
-    if (this.#random.chance(0.1)) await this.#audit.shard(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
+    await this.#auditSome(0.1);
   }
 
-  #beginSnapshot(): void {
-    const { mirrored } = this.#rows;
-    if (mirrored.length === 0 || this.#snapshots.length >= SNAPSHOTS_MAX) return;
-    const all = placesReached(this.#drawRings(), mirrored);
-    const some = all.filter(() => this.#random.chance(0.8));
-    this.#newSnapshot(some, this.#random.chance(0.2) ? 'anew' : 'take');
-  }
-
-  #newSnapshot(places: ReturnType<typeof placesReached>, claim: Claim): Snapshotter {
-    this.#names += 1;
-    const snapshotter = new Snapshotter(`s${this.#names}`, places, claim, this.#snapshotterPorts);
-    this.#snapshots.push({ snapshotter, steps: snapshotter.run() });
-    return snapshotter;
-  }
-
-  async #advanceSnapshot(snapshot = this.#random.pick(this.#snapshots)): Promise<void> {
-    if (snapshot === undefined || !this.#snapshots.includes(snapshot)) return;
-    const { done } = await snapshot.steps.next();
-    if (done === true) this.#snapshots = this.#snapshots.filter((of) => of !== snapshot);
-    if (this.#random.chance(0.2)) await this.#audit.shard(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
+  async #auditSome(chance: number): Promise<void> {
+    if (this.#random.chance(chance)) await this.#audit.shard(this.#shards.get(this.#random.pick(SHARDS)) as ModelShard);
   }
 
   #publish(capture: Capture, kind: 'changes' | 'heartbeat', fate: 'arrives' | 'lost' = 'arrives'): void {
@@ -338,7 +310,7 @@ export class Round {
     this.#origin.showAll();
     while (this.#journeys.length > 0) await this.#advance();
     await this.#arrive();
-    while (this.#snapshots.length > 0) await this.#advanceSnapshot();
+    await this.#snapshots.finishAll();
     await this.#arrive();
     await this.#auditAtRest();
     await this.#completeMirror();
@@ -369,9 +341,7 @@ export class Round {
     const places = placesReached(this.#capture.plan.rings, this.#rows.mirrored);
     for (let runs = 0; runs < REST_ROUNDS_MAX && complete.size < places.length; runs += 1) {
       const left = places.filter(({ shard }) => !complete.has(shard));
-      const snapshotter = this.#newSnapshot(left, 'take');
-      while (this.#snapshots.length > 0) await this.#advanceSnapshot();
-      for (const shard of snapshotter.complete) complete.add(shard);
+      for (const shard of await this.#snapshots.finishIn(left)) complete.add(shard);
     }
     if (complete.size < places.length) throw new Violation('stuck: at rest, the mirror does not become complete');
   }

@@ -166,9 +166,19 @@ export class ModelShard {
     );
   }
 
-  snapshotSweep({ token, table }: SnapshotOf, keys: readonly RowKey[], turn: number) {
+  /** @returns those about which MySQL has to be asked; nothing where the snapshot is lost. */
+  async snapshotSweep(
+    { token, table }: SnapshotOf,
+    keys: readonly RowKey[],
+    turn: number,
+    which: 'older' | 'same',
+  ): Promise<{ removed: number; unsure: RowKey[] } | undefined> {
     const entries = keys.map((key) => this.entryKey(key));
-    return this.#redis.snapshotSweep(1 + keys.length, this.#stamp, ...entries, token, table, turn);
+    const reply = await this.#redis.snapshotSweep(1 + keys.length, this.#stamp, ...entries, token, table, turn, which);
+    const [outcome, removed = 0, ...unsure] = reply;
+    if (outcome !== 'swept') return undefined;
+    const names = new Set<string>(unsure);
+    return { removed, unsure: keys.filter((key) => names.has(this.entryKey(key))) };
   }
 
   snapshotEnd({ token, table, ring }: SnapshotOf, turn: number) {
