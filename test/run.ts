@@ -1,5 +1,5 @@
 /**
- * `npm test`: types, lint and format at once, then every test file under node:test, over servers started once.
+ * `npm test`: types, lint and format at once, then every test file under node:test, over servers started once a lane.
  *
  *     npm test                         everything
  *     npm test -- test/unit            the files below a folder, without the static checks
@@ -9,14 +9,20 @@ import { spawn } from 'node:child_process';
 import { globSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ensureServers, installIfAllowed } from '../stack/install-servers.ts';
-import { printTo } from '../stack/progress.ts';
+import { type OnProgress, printTo } from '../stack/progress.ts';
+import { TestReport } from './support/lanes.ts';
 import { seedPython } from './support/seed-python.ts';
-import { STACK_VARIABLE, startTestStack } from './support/stack.ts';
+import { STACK_VARIABLE, type StartedStack, startTestStack } from './support/stack.ts';
 import { isTwemproxyInstalled } from './support/twemproxy.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const wanted = process.argv.slice(2);
 const needsServers = (file: string) => /^test\/(?:integration|fault|client|stack)\//.test(file);
+/** They use the ports and the folder of the demo. */
+const isAlone = (file: string) => /^test\/stack\//.test(file);
+/** Each has servers of its own. */
+const LANES = 2;
+const folder = join(root, '.ringfill', `test-${process.pid}`);
 
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<boolean> {
   const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
@@ -48,24 +54,42 @@ async function staticChecks(): Promise<boolean> {
 }
 
 async function tests(files: readonly string[]): Promise<boolean> {
-  // Fault tests hang and kill servers, and count seconds: one file at a time, on a machine that does nothing else.
-  const args = ['--test', '--test-concurrency=1', '--test-timeout=300000', ...files];
-  if (!files.some(needsServers)) return run(process.execPath, args);
   const onProgress = printTo(process.stdout);
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+  const report = new TestReport(process.stdout, stopping.signal);
+  const [alone, together] = [files.filter(isAlone), files.filter((file) => !isAlone(file))];
+  const stacks: StartedStack[] = [];
+  try {
+    if (files.some(needsServers)) {
+      await ensureAll(files, onProgress);
+      const count = together.filter(needsServers).length > 1 ? LANES : 1;
+      const folders = Array.from({ length: count }, (_, lane) => join(folder, String(lane)));
+      const starts = await Promise.allSettled(folders.map(startTestStack));
+      stacks.push(...starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : [])));
+      for (const start of starts) if (start.status === 'rejected') throw start.reason;
+    }
+    const [first = process.env, ...others] = stacks.map(({ whereabouts }) => ({
+      ...process.env,
+      [STACK_VARIABLE]: JSON.stringify(whereabouts),
+    }));
+    await report.run(together, [first, ...others]);
+    await Promise.all(stacks.splice(1).map((stack) => stack.stop()));
+    await report.run(alone, [first]);
+  } finally {
+    await Promise.all(stacks.map((stack) => stack.stop()));
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return await report.close();
+}
+
+async function ensureAll(files: readonly string[], onProgress: OnProgress): Promise<void> {
   await ensureServers(onProgress);
   if (files.some((file) => file.endsWith('twemproxy.test.ts')) && !isTwemproxyInstalled()) {
     await installIfAllowed(['nutcracker'], onProgress);
   }
   if (files.some((file) => file.endsWith('seed-consumer.test.ts')) && seedPython() === undefined) {
     await installIfAllowed(['python3-pika', 'python3-redis'], onProgress);
-  }
-  const folder = join(root, '.ringfill', `test-${process.pid}`);
-  const stack = await startTestStack(folder);
-  try {
-    return await run(process.execPath, args, { ...process.env, [STACK_VARIABLE]: JSON.stringify(stack.whereabouts) });
-  } finally {
-    await stack.stop();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
