@@ -45,9 +45,9 @@ const NOT_REDIS = /Protocol error|Unknown RESP type|Invalid RESP/i;
 const COMMANDS = ['ping', 'select', 'info', 'time', 'mget', 'get', 'set', 'del', 'eval', 'evalsha'];
 /** Of apply, the audit, snapshots and the reads of a mirror, within scripts or on their own. */
 const COMMANDS_OF_SYNC = [
-  ...['dbsize', 'exists', 'getrange', 'pexpire', 'pttl', 'rename', 'scan', 'type', 'unlink', 'multi', 'exec'],
-  ...['hget', 'hgetall', 'hmget', 'hset', 'hdel', 'hexists', 'hincrby'],
-];
+  ['dbsize', 'exists', 'getrange', 'pexpire', 'pttl', 'rename', 'scan', 'type', 'unlink', 'multi', 'exec'],
+  ['hget', 'hgetall', 'hmget', 'hset', 'hdel', 'hexists', 'hincrby'],
+].flat();
 
 /** What a Redis user has to be allowed, on all keys below the prefix. */
 export function commandsNeeded({ sync }: Pick<Config, 'sync'>): readonly string[] {
