@@ -87,7 +87,9 @@ describe('subscribers', () => {
     for (const { binlog, time, gtid, db, table } of events.slice(1)) {
       assert.match(binlog, /^\S+\.\d{6}:\d+$/);
       assert.ok(time >= startedAt && time <= new Date(Date.now() + 1_000).toISOString().replace('T', ' '), time);
-      assert.match(gtid ?? '', /\d/);
+      // Our MySQL has none.
+      if (stack.mysql.flavour === 'mariadb') assert.match(gtid ?? '', /\d/);
+      else assert.equal(gtid, undefined);
       assert.equal(`${db}.${table}`, items);
     }
     // The document's fields first, in its order.

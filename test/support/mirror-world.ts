@@ -111,6 +111,8 @@ export class MirrorWorld {
       atEnd.push(() => mysql.query(`DROP USER '${db}'@'${from}'`));
       await mysql.query(`GRANT SELECT ON ${db}.* TO '${db}'@'${from}'`);
       await mysql.query(`GRANT REPLICATION CLIENT ON *.* TO '${db}'@'${from}'`);
+      // Until 8.0.22 a share-locking read needs more than SELECT there.
+      if (stack.mysql.flavour === 'mysql') await mysql.query(`GRANT LOCK TABLES ON ${db}.* TO '${db}'@'${from}'`);
     }
     const settings: GatewaySettings = {
       origin: { url: `mysql://${db}:reader@${host}:${mysqlPort}`, schemaReloadSeconds: 1 },
