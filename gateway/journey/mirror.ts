@@ -144,7 +144,14 @@ async function withoutShards(
   return { found: foundAs(row, id), story: { outcome: 'unstored', fwd: 'bypass', because: 'mirror-unavailable' } };
 }
 
-const SILENT: ReadonlySet<Unknowing> = new Set(['no-stamp', 'not-followed', 'behind', 'clock-ahead', 'went-back']);
+const SILENT: ReadonlySet<Unknowing> = new Set([
+  'no-stamp',
+  'not-followed',
+  'behind',
+  'clock-ahead',
+  'went-back',
+  'told-again',
+]);
 
 function refusalOf(table: ExposedTable, reasons: ReadonlyMap<string, Unknowing>, isLost: boolean): RequestRefused {
   const told = [...reasons].map(([shard, reason]) => `${shard}: ${reason}`).join(', ');

@@ -32,7 +32,9 @@ export type SilentBecause =
   /** Its stamp is from the future: the clocks differ by more than the bound. */
   | 'clock-ahead'
   /** Its stamp is older than one that we saw here: what was applied since is lost. */
-  | 'went-back';
+  | 'went-back'
+  /** Of a mirror: after a failover, changes are told again from before what was answered here. It takes a moment. */
+  | 'told-again';
 
 export interface TrustRules {
   /** Of the ring that this gateway places keys by. */
@@ -58,6 +60,7 @@ export function standingOf(
   if (because !== undefined) return silent(because);
   const floor = floorOf(seen.stamp, table.followedName, rules.ringHash);
   if (floor === undefined) return silent('not-followed');
+  if (seen.stamp.again !== undefined && table.settings.mode === 'mirror') return silent('told-again');
   return { kind: 'vouches', trust: { kind: 'by-stamp', stamp: seen.stamp, floor } };
 }
 
@@ -90,6 +93,7 @@ export function trustOfSilent(
     case 'not-followed':
     case 'clock-ahead':
     case 'went-back':
+    case 'told-again':
       return undefined;
   }
 }

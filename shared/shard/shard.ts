@@ -223,7 +223,7 @@ export class Shard {
         1 + changes.length,
         followed.stampKey,
         ...changes.map(({ key }) => key),
-        JSON.stringify({ ...head, changeTables }),
+        JSON.stringify({ ...head, changeTables, now: Date.now() }),
         force ? '1' : '0',
         ...changes.flatMap((change) => [change.head, change.body]),
       ),

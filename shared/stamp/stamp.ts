@@ -31,6 +31,11 @@ export interface Stamp {
   readonly holes: readonly (readonly [above: string, below: string])[];
   /** The mirrors (`followedName`) of which every row that belongs here is here. */
   readonly complete: Readonly<Record<string, Completeness>>;
+  /**
+   * Changes are told again, from before what has been read here: another capture has begun before it, in an epoch of its
+   * own. Mirrors say nothing until `asOf` has come to this, when it was noticed. ms since 1970, by the applier's clock.
+   */
+  readonly again?: number;
 }
 
 /** A snapshot has brought every row as of `since` or later, and changes all that came after. */
@@ -68,6 +73,7 @@ function isStamp(value: unknown): value is StoredStamp {
     tables,
     holes = [],
     complete = {},
+    again,
   } = value as Record<string, unknown>;
   return (
     typeof plan === 'number' &&
@@ -82,7 +88,8 @@ function isStamp(value: unknown): value is StoredStamp {
     holes.every((hole) => Array.isArray(hole) && hole.length === 2 && hole.every(isVersion)) &&
     typeof complete === 'object' &&
     complete !== null &&
-    Object.values(complete).every(isCompleteness)
+    Object.values(complete).every(isCompleteness) &&
+    (again === undefined || typeof again === 'number')
   );
 }
 

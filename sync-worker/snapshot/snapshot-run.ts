@@ -186,10 +186,13 @@ export class SnapshotRun {
     return { complete, failed: this.#failed, rows: this.#rows, removed: this.#removed };
   }
 
-  /** How far shards of different walks have come cannot be compared; the others wait for their turn. */
+  /**
+   * How far shards have come can be compared only where the same run has brought them there: it counts its own chunks, and
+   * they are of any size. The others wait for their turn.
+   */
   #ofOneWalk(begun: Map<Target, BegunChunk>): Map<Target, BegunChunk> {
-    const walks = Map.groupBy(begun, ([, { walk }]) => walk);
-    const [largest = []] = [...walks.values()].toSorted((a, b) => b.length - a.length);
+    const comparable = Map.groupBy(begun, ([, { walk, by }]) => `${walk} ${by}`);
+    const [largest = []] = [...comparable.values()].toSorted((a, b) => b.length - a.length);
     const chosen = new Map(largest);
     this.#drop((target) => begun.has(target) && !chosen.has(target), {
       kind: 'waits-its-turn',

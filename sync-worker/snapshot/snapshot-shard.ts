@@ -38,8 +38,10 @@ export interface BegunChunk {
   readonly origin: string;
   /** The snapshot brings every row as of this, or later. */
   readonly since: string;
-  /** Shards of one walk have come equally far, or differ by a chunk. */
+  /** Of a later one the shard may lack rows that an earlier one has brought. */
   readonly walk: string;
+  /** The run that wrote the progress; nothing where there is none. Each counts chunks of its own sizes. */
+  readonly by: string | undefined;
   readonly progress: SnapshotProgress;
 }
 
@@ -101,7 +103,7 @@ export class SnapshotShard {
     );
     if (outcome !== 'begun') throw new SnapshotLost(outcome);
     const [to, origin, since, walk, chunk, cursor] = rest as [string, string, string, string, string, string];
-    return { to, origin, since, walk, progress: decodeProgress(schema.key, Number(chunk), cursor) };
+    return { to, origin, since, walk, ...decodeProgress(schema.key, Number(chunk), cursor) };
   }
 
   /** @param progress what is done with these rows, if all before it is. */
@@ -128,7 +130,7 @@ export class SnapshotShard {
         ringHash,
         schema.shape,
         progress === undefined ? '' : String(progress.chunk),
-        progress === undefined ? '' : encodeProgress(progress),
+        progress === undefined ? '' : encodeProgress(progress, token),
         turn,
         ...rows.flatMap(({ kind, version, texts }) => [(kind === 'row' ? 'R' : 'T') + version, texts]),
       ),
@@ -172,24 +174,25 @@ export class SnapshotShard {
   }
 }
 
-function encodeProgress({ rows, upTo, isAtEnd, leftOver }: SnapshotProgress): string {
+function encodeProgress({ rows, upTo, isAtEnd, leftOver }: SnapshotProgress, by: string): string {
   const left = leftOver.map(({ segment }) => segment);
-  return JSON.stringify({ rows, upTo: upTo?.segment ?? null, isAtEnd, leftOver: left });
+  return JSON.stringify({ by, rows, upTo: upTo?.segment ?? null, isAtEnd, leftOver: left });
 }
 
 /** What Redis holds is not trusted: what cannot be read begins anew. */
-function decodeProgress(key: readonly KeyPart[], chunk: number, cursor: string): SnapshotProgress {
+function decodeProgress(key: readonly KeyPart[], chunk: number, cursor: string): Pick<BegunChunk, 'by' | 'progress'> {
   try {
-    const { rows, upTo, isAtEnd, leftOver } = JSON.parse(cursor) as Record<string, unknown>;
+    const { by, rows, upTo, isAtEnd, leftOver } = JSON.parse(cursor) as Record<string, unknown>;
     const ids = (leftOver as string[]).map((segment) => parseRowId(key, segment));
     const at = upTo === null ? undefined : parseRowId(key, upTo as string);
-    if (typeof rows === 'number' && typeof isAtEnd === 'boolean' && (isAtEnd || at !== undefined)) {
-      return { chunk, upTo: at, isAtEnd, rows, leftOver: ids };
+    const isOurs = typeof by === 'string' && typeof rows === 'number' && typeof isAtEnd === 'boolean';
+    if (isOurs && (isAtEnd || at !== undefined)) {
+      return { by, progress: { chunk, upTo: at, isAtEnd, rows, leftOver: ids } };
     }
   } catch {
     // Nothing has been written yet, or by another version of ours.
   }
-  return { chunk: 0, upTo: undefined, isAtEnd: false, rows: 0, leftOver: [] };
+  return { by: undefined, progress: { chunk: 0, upTo: undefined, isAtEnd: false, rows: 0, leftOver: [] } };
 }
 
 function partsOf(rows: readonly SnapshotRow[]): SnapshotRow[][] {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createConnection } from 'mysql2/promise';
+import { stampKey } from '../../shared/key/cache-key.ts';
+import type { Completeness, Stamp } from '../../shared/stamp/stamp.ts';
 import { lockName } from '../../sync-worker/capture/continuity/lock.ts';
-import { until } from '../support/broker.ts';
+import { stampOf, until } from '../support/broker.ts';
 import { type CommandOutcome, runCommand, startCommand, writeConfig } from '../support/cli.ts';
 import { MirrorWorld } from '../support/mirror-world.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
@@ -69,6 +71,24 @@ test('as JSON, of one table, from the first row on', async () => {
     tables.map(({ table, rows, complete }) => [table, rows, complete.length]),
     [[world.label, 900, 5]],
   );
+});
+
+test('shards of one walk that different runs have brought on, in chunks of other sizes, all get every row', async () => {
+  const cameTo = async (shard: string, by: string, chunk: number, upTo: number) => {
+    const redis = world.redis(shard);
+    const { to, complete } = (await stampOf(redis, world.config)) as Stamp;
+    const [[table, { ring, shape }]] = Object.entries(complete) as [[string, Completeness]];
+    const cursor = JSON.stringify({ by, rows: upTo, upTo: String(upTo), isAtEnd: false, leftOver: [] });
+    const state = { since: to, ring, shape, walk: 'one', token: by, turn: 9, chunk, cursor };
+    await redis.hset(`${stampKey(world.config.keyPrefix)}:snapshot:${table}`, state);
+    const beyond = (await world.keysIn(shard)).filter((key) => Number(key.split('_').at(-1)) > upTo);
+    await redis.del(beyond);
+  };
+  await cameTo('r1', 'one', 3, 600);
+  await cameTo('r2', 'another', 5, 400);
+  const { code, stderr } = await snapshot();
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await world.wrong(2), []);
 });
 
 test('another process makes snapshots: it says so, and waits; told to stop, it goes', async () => {

@@ -87,9 +87,10 @@ export class Audit {
         heard(key, said);
         // Likewise a gateway that looks now and then, and remembers.
         const name = `whoever looks by ${place.ring.hash}`;
-        const isOnward = judge.saw(name, shard.name, stamp);
+        judge.saw(name, shard.name, stamp);
         const before = judge.begins(name, shard.name, key);
-        if (!wentBack && isOnward) judge.answered(name, shard.name, key, said, epochOf(stamp.to), before);
+        if (!wentBack && stamp.again === undefined)
+          judge.answered(name, shard.name, key, said, epochOf(stamp.to), before);
       }
     }
   }

@@ -59,9 +59,8 @@ export class Judge {
   readonly #marks = new Map<string, Mark>();
   readonly #losses = new Map<string, number>();
   readonly #restores = new Map<string, number>();
-  /** The highest `to` that a gateway has seen of a shard, and the latest `asOf`. */
+  /** The highest `to` that a gateway has seen of a shard. */
   readonly #seen = new Map<string, string>();
-  readonly #seenAsOf = new Map<string, number>();
 
   constructor(origin: Origin, replicas: Replicas) {
     this.#origin = origin;
@@ -133,18 +132,10 @@ export class Judge {
     return mark && { ...mark };
   }
 
-  /**
-   * A gateway has read a shard's stamp.
-   * @returns whether it says a time, and none before one that the gateway knew. Else another capture tells again, in an
-   * epoch of its own, what the shard had: until it has caught up, mirrored rows are as they were, and the shard is too far
-   * behind for whoever does not serve what is lost.
-   */
-  saw(gateway: string, shard: string, { to, asOf }: Stamp): boolean {
+  /** A gateway has read a shard's stamp. */
+  saw(gateway: string, shard: string, { to }: Stamp): void {
     const name = `${gateway}|${shard}`;
     if (to > (this.#seen.get(name) ?? '')) this.#seen.set(name, to);
-    const latest = this.#seenAsOf.get(name) ?? 1;
-    this.#seenAsOf.set(name, Math.max(latest, asOf));
-    return asOf >= latest;
   }
 
   /** An answer from a shard, by a hit or by a fill that it stored. */

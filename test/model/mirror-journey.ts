@@ -53,7 +53,7 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
     const seen = gateway.readerOf(shard).read(read.stamp);
     if (seen === undefined) continue;
     const { stamp, wentBack } = seen;
-    const isOnward = judge.saw(name, shard.name, stamp);
+    judge.saw(name, shard.name, stamp);
     const word = wordOf(trust, place, key, read.row, stamp);
     const answer = (kind: string, until: number | undefined) => {
       const where = `${name}, ${kind} in ${shard.name}:`;
@@ -63,13 +63,13 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
         : judge.absenceCounts(where, key, stamp, until);
       trace(`${name} ${kind} ${shard.name} ${key.name} = ${said.content ?? 'absent'}`);
       count(`${kind}: ${isRow ? 'row' : 'no row'}`);
-      if (isOnward && judge.lossesOf(shard.name, key) === losses) {
+      if (judge.lossesOf(shard.name, key) === losses) {
         judge.answered(name, shard.name, key, said, epochOf(stamp.to), begun);
       }
     };
     const age = now() - stamp.asOf;
     const isYoung = age <= stalenessBoundMs || mistakes.has('asOf not looked at');
-    if (!wentBack && (word.kind === 'row' || word.kind === 'absent')) {
+    if (!wentBack && stamp.again === undefined && (word.kind === 'row' || word.kind === 'absent')) {
       if (isYoung) return answer('mirror', now() - stalenessBoundMs);
       lost.push(() => answer('until lost', undefined));
     }

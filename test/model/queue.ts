@@ -18,14 +18,17 @@ const ECHOES = 8;
 export class ShardQueue {
   readonly shard: ModelShard;
   readonly #random: Random;
+  /** The applier's clock. */
+  readonly #now: () => number;
   readonly #messages: Message[] = [];
   /** From the front: delivered, and not acknowledged. */
   #unacked = 0;
   readonly #echoes: Message[] = [];
 
-  constructor(shard: ModelShard, random: Random) {
+  constructor(shard: ModelShard, random: Random, now: () => number) {
     this.shard = shard;
     this.#random = random;
+    this.#now = now;
   }
 
   get ready(): number {
@@ -41,7 +44,7 @@ export class ShardQueue {
     const message = this.#messages[this.#unacked];
     if (message === undefined) return undefined;
     const { batch } = message;
-    const outcome = await this.shard.apply(batch, false);
+    const outcome = await this.shard.apply(batch, false, this.#now());
     if (outcome !== 'gap') {
       this.#unacked += 1;
       this.#echoes.push(message);
@@ -53,7 +56,7 @@ export class ShardQueue {
       this.close();
       return { outcome, batch };
     }
-    await this.shard.apply(batch, true);
+    await this.shard.apply(batch, true, this.#now());
     this.#unacked += 1;
     return { outcome: 'forced', batch };
   }
@@ -62,7 +65,7 @@ export class ShardQueue {
   async applyEcho(): Promise<void> {
     if (this.#echoes.length === 0) return;
     const { batch, cameOverGap } = this.#random.pick(this.#echoes);
-    await this.shard.apply(batch, cameOverGap);
+    await this.shard.apply(batch, cameOverGap, this.#now());
   }
 
   acknowledge(): void {

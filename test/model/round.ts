@@ -72,7 +72,7 @@ export class Round {
     const shards = (this.#shards = new Map(
       SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix, rows)]),
     ));
-    this.#queues = new Map([...shards].map(([name, shard]) => [name, new ShardQueue(shard, random)]));
+    this.#queues = new Map([...shards].map(([name, shard]) => [name, new ShardQueue(shard, random, () => this.#now)]));
     const trace = (line: string) => this.#note(line);
     this.#gatewayPorts = {
       origin,

@@ -129,12 +129,12 @@ export class ModelShard {
     await this.#redis.releaseLease(entry, leaseKey(entry), token, drop);
   }
 
-  async apply({ head, changeTables, changes }: DecodedBatch, force: boolean): Promise<ApplyReply> {
+  async apply({ head, changeTables, changes }: DecodedBatch, force: boolean, now: number): Promise<ApplyReply> {
     const [outcome] = await this.#redis.applyBatch(
       1 + changes.length,
       this.#stamp,
       ...changes.map(({ key }) => this.#prefix + key.toString()),
-      JSON.stringify({ ...head, changeTables }),
+      JSON.stringify({ ...head, changeTables, now }),
       force ? '1' : '0',
       ...changes.flatMap((change) => [change.head, change.body]),
     );

@@ -41,6 +41,7 @@ interface BegunChunk {
   readonly to: string;
   readonly origin: string;
   readonly walk: string;
+  readonly by: string | undefined;
   readonly progress: Progress;
 }
 
@@ -85,8 +86,9 @@ export class Snapshotter {
   }
 
   #ofOneWalk(begun: Map<Target, BegunChunk>): Map<Target, BegunChunk> {
-    const walks = Map.groupBy(begun, ([, { walk }]) => walk);
-    const [largest = []] = [...walks.values()].toSorted((a, b) => b.length - a.length);
+    const isByChunks = this.#ports.mistakes.has('chunks of any run compared');
+    const comparable = Map.groupBy(begun, ([, { walk, by }]) => (isByChunks ? walk : `${walk} ${by}`));
+    const [largest = []] = [...comparable.values()].toSorted((a, b) => b.length - a.length);
     const chosen = new Map(largest);
     this.#targets = this.#targets.filter((target) => chosen.has(target));
     return chosen;
@@ -176,7 +178,8 @@ export class Snapshotter {
     for (const [index, part] of parts.entries()) {
       if (index > 0) yield;
       const done = index === parts.length - 1 ? progress : undefined;
-      const told = done === undefined ? (['', ''] as const) : ([String(done.chunk), encodeProgress(done)] as const);
+      const told =
+        done === undefined ? (['', ''] as const) : ([String(done.chunk), encodeProgress(done, this.name)] as const);
       const outcome = await target.shard.snapshotWrite(target.of, part, told, nextTurn(target));
       const names = part.map(({ key, head, texts }) => `${key.name} ${head} ${texts.toString()}`);
       this.#tell(target, `writes ${[...names, ...told].join(', ')}`, outcome);
@@ -254,7 +257,7 @@ export class Snapshotter {
     this.#tell(target, `begins (${claim}) ${rest.join(' ')}`, outcome);
     if (outcome !== 'begun') throw new Lost();
     const [to, origin, , walk, chunk, cursor] = rest as [string, string, string, string, string, string];
-    return { to, origin, walk, progress: decodeProgress(this.#ports.keys, Number(chunk), cursor) };
+    return { to, origin, walk, ...decodeProgress(this.#ports.keys, Number(chunk), cursor) };
   }
 
   #nextKeys(after: RowKey | undefined): Steps<KeyStep> {
@@ -315,18 +318,21 @@ function nextTurn(target: Target): number {
   return turn;
 }
 
-function encodeProgress({ upTo, isAtEnd, leftOver }: Progress): string {
-  return JSON.stringify({ upTo: upTo?.name ?? null, isAtEnd, leftOver: leftOver.map(({ name }) => name) });
+function encodeProgress({ upTo, isAtEnd, leftOver }: Progress, by: string): string {
+  return JSON.stringify({ by, upTo: upTo?.name ?? null, isAtEnd, leftOver: leftOver.map(({ name }) => name) });
 }
 
-function decodeProgress(keys: readonly RowKey[], chunk: number, cursor: string): Progress {
-  if (cursor === '') return { chunk: 0, upTo: undefined, isAtEnd: false, leftOver: [] };
-  const told = JSON.parse(cursor) as { upTo: string | null; isAtEnd: boolean; leftOver: string[] };
+function decodeProgress(keys: readonly RowKey[], chunk: number, cursor: string): Pick<BegunChunk, 'by' | 'progress'> {
+  if (cursor === '') return { by: undefined, progress: { chunk: 0, upTo: undefined, isAtEnd: false, leftOver: [] } };
+  const told = JSON.parse(cursor) as { by: string; upTo: string | null; isAtEnd: boolean; leftOver: string[] };
   return {
-    chunk,
-    upTo: keys.find(({ name }) => name === told.upTo),
-    isAtEnd: told.isAtEnd,
-    leftOver: keys.filter(({ name }) => told.leftOver.includes(name)),
+    by: told.by,
+    progress: {
+      chunk,
+      upTo: keys.find(({ name }) => name === told.upTo),
+      isAtEnd: told.isAtEnd,
+      leftOver: keys.filter(({ name }) => told.leftOver.includes(name)),
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 -- APPLY: one message, whole: the changes of one span of the binlog, and the stamp that says so.
 --   KEYS  stamp, then one entry a change
---   ARGV  the message's head (JSON: BatchHead and changeTables), force ("1": go on over a gap),
+--   ARGV  the message's head (JSON: BatchHead, changeTables, and `now`: ms since 1970, by the applier's clock),
+--         force ("1": go on over a gap),
 --         then for each change: op (1) version (45) shape (8) table's number (4); body
 --   ->    {"applied", to, key...}  the stamp's `to` now; the keys whose removed entries want to be read back, some of
 --                                  them where there are very many
@@ -10,7 +11,7 @@
 local READ_BACK_MAX, HOLES_MAX = 1000, 16
 local batch = cjson.decode(ARGV[1])
 local stamp = readStamp(KEYS[1])
-local epochBefore = stamp and string.sub(stamp.to, 1, 10)
+local toBefore, epochBefore = stamp and stamp.to, stamp and string.sub(stamp.to, 1, 10)
 if stamp and batch.plan < stamp.plan then
   return {'fenced', string.format('%.0f', stamp.plan)}
 end
@@ -85,6 +86,23 @@ local function isUntrusted(header, followed)
   return true
 end
 
+-- Rows of an earlier epoch cannot be told to be newer than the changes of this one. Where these may be from before what
+-- was read here, the mirrors say nothing until all that there was by now has been told.
+local function mayTellOlder()
+  if batch.from < toBefore then
+    return true
+  end
+  for followed in pairs(stamp.tables) do
+    if redis.call('EXISTS', deletedKey(KEYS[1], followed)) == 1 then
+      return true
+    end
+  end
+  return false
+end
+if epochBefore and epochBefore < string.sub(batch.to, 1, 10) and mayTellOlder() then
+  stamp.again = batch.now
+end
+
 local readBack = {}
 
 local function changeCached(entry, op, version, shape, followed, body)
@@ -150,6 +168,9 @@ if batch.to >= stamp.to then
   if batch.asOf > stamp.asOf or (epochBefore and epochBefore < string.sub(stamp.to, 1, 10)) then
     stamp.asOf = batch.asOf
   end
+end
+if stamp.again and stamp.asOf >= stamp.again then
+  stamp.again = nil
 end
 stamp.origin = stamp.origin or batch.origin
 stamp.gtid = stamp.gtid or batch.gtid

@@ -60,7 +60,7 @@ local function readStamp(key)
   if type(stamp.plan) == 'number' and isVersion(stamp.to) and isVersion(stamp.floor)
       and type(stamp.asOf) == 'number' and type(stamp.origin) == 'string' and type(stamp.gtid) == 'string'
       and areVersions(stamp.rings) and areVersions(stamp.tables) and areHoles(stamp.holes)
-      and areCompletenesses(stamp.complete) then
+      and areCompletenesses(stamp.complete) and (stamp.again == nil or type(stamp.again) == 'number') then
     return stamp
   end
   return nil
