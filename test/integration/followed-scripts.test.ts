@@ -390,6 +390,21 @@ test('APPLY of a later epoch does not keep what was known as of a time in the on
   assert.equal((await stampOf(place))?.asOf, 3_000, 'within an epoch it only grows');
 });
 
+test('APPLY of a later epoch that begins elsewhere marks that changes are told again, until all up to now are told', async () => {
+  const place = await followed({ asOf: Date.now() });
+  const again = async () => decodeStamp((await redis.getBuffer(place.stamp)) as Buffer)?.again;
+  await apply(place, { from: at(100), to: at(200, undefined, 2), asOf: 1_000 });
+  assert.equal(await again(), undefined, 'it goes on from where it was');
+  const startedAt = Date.now();
+  await apply(place, { from: at(50), to: at(60, undefined, 3), asOf: 2_000 });
+  const noticedAt = (await again()) as number;
+  assert.ok(noticedAt >= startedAt && noticedAt <= Date.now(), `${noticedAt}`);
+  await apply(place, { from: at(60, undefined, 3), to: at(70, undefined, 3), asOf: noticedAt - 1 });
+  assert.equal(await again(), noticedAt);
+  await apply(place, { from: at(70, undefined, 3), to: at(70, undefined, 3), asOf: noticedAt });
+  assert.equal(await again(), undefined);
+});
+
 test('APPLY of what lies below the stamp does not make it young, whatever its time', async () => {
   const place = await followed({ from: at(0, undefined, 2), to: at(100, undefined, 2) });
   const lower = { from: at(100), to: at(200), asOf: 9_000, changes: [change(place.key, at(200, 1))] };

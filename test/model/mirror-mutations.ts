@@ -103,17 +103,6 @@ const PARTS: readonly Mutation[] = [
     scripts: [inApply('stamp.again = batch.now', '')],
   },
   {
-    name: 'mirrors count although a snapshot was ahead of what is told',
-    emphasis: { rows: 'mirrored', captures: 4, origin: 4 },
-    rare: true,
-    scripts: [
-      inApply(
-        "if redis.call('EXISTS', deletedKey(KEYS[1], followed)) == 1 then\n      return true",
-        'if false then\n      return true',
-      ),
-    ],
-  },
-  {
     name: 'a snapshot by another ring is taken over',
     emphasis: { rows: 'mirrored', captures: 2 },
     scripts: [inBegin(" and redis.call('HGET', state, 'ring') == ARGV[3]\n   ", '\n   ')],
@@ -132,12 +121,6 @@ const PARTS: readonly Mutation[] = [
   { name: 'the committed keys only', mistake: 'the committed keys only' },
   { name: 'the written keys only', mistake: 'the written keys only' },
   { name: 'progress past what is left over', mistake: 'progress past what is left over' },
-  {
-    name: 'chunks of any run compared',
-    emphasis: { rows: 'mirrored', dumps: 6 },
-    rare: true,
-    mistake: 'chunks of any run compared',
-  },
   { name: 'what is left over is forgotten', mistake: 'what is left over is forgotten' },
   { name: 'what is locked is not there', mistake: 'what is locked is not there' },
   {

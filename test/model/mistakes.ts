@@ -18,7 +18,6 @@ export type Mistake =
   | 'the committed keys only'
   | 'the written keys only'
   | 'progress past what is left over'
-  | 'chunks of any run compared'
   | 'what is left over is forgotten'
   | 'what is locked is not there'
   | 'another server’s rows'

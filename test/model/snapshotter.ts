@@ -86,8 +86,7 @@ export class Snapshotter {
   }
 
   #ofOneWalk(begun: Map<Target, BegunChunk>): Map<Target, BegunChunk> {
-    const isByChunks = this.#ports.mistakes.has('chunks of any run compared');
-    const comparable = Map.groupBy(begun, ([, { walk, by }]) => (isByChunks ? walk : `${walk} ${by}`));
+    const comparable = Map.groupBy(begun, ([, { walk, by }]) => `${walk} ${by}`);
     const [largest = []] = [...comparable.values()].toSorted((a, b) => b.length - a.length);
     const chosen = new Map(largest);
     this.#targets = this.#targets.filter((target) => chosen.has(target));

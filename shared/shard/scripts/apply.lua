@@ -87,9 +87,10 @@ local function isUntrusted(header, followed)
 end
 
 -- Rows of an earlier epoch cannot be told to be newer than the changes of this one. Where these may be from before what
--- was read here, the mirrors say nothing until all that there was by now has been told.
+-- was read here, the mirrors say nothing until all that there was by now has been told. They are not where they go on from
+-- the very place that had been told, unless a snapshot is ahead of it.
 local function mayTellOlder()
-  if batch.from < toBefore then
+  if batch.from ~= toBefore then
     return true
   end
   for followed in pairs(stamp.tables) do
