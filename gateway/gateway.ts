@@ -26,9 +26,9 @@ import { SeenVersions } from './journey/seen-versions.ts';
 import type { TrustRules } from './journey/trust.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
-/** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
 /** A table's schema is read again for requests no more often than this. */
 const LOOK_AGAIN_EVERY_MS = 1_000;
+/** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
 const WATCH_ORIGIN_MS = 2_000;
 
 export interface GatewayOptions {
