@@ -5,11 +5,9 @@
  *
  * --rows N, --cached N make it smaller or larger.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { Redis } from 'ioredis';
 import { createPool, type Pool } from 'mysql2/promise';
@@ -19,6 +17,7 @@ import { demoAccount } from '../stack/demo-data/load.ts';
 import { chooseFreePort } from '../stack/ports.ts';
 import { startGateway, startSyncWorker } from '../stack/ringfill-process.ts';
 import { startStack } from '../stack/stack.ts';
+import { runAudit } from './run-audit.ts';
 
 interface Options {
   readonly rows: number;
@@ -26,8 +25,6 @@ interface Options {
 }
 
 const ROWS_A_STATEMENT = 1_000;
-const MAIN = resolve(import.meta.dirname, '../cli/main.ts');
-
 const { rows, cached } = new Command('bench:audit')
   .option('--rows <number>', 'of the mirror', Number, 1_000_000)
   .option('--cached <number>', 'of the cached table', Number, 100_000)
@@ -47,12 +44,12 @@ try {
     const snapshotSeconds = await complete();
     say('snapshot', `${rows} rows in ${snapshotSeconds.toFixed(1)} s`);
     await warm(gateway.url);
-    say('clean', await audit(configFile));
+    say('clean', await runAudit(configFile, rows + cached));
     const planted = await plant();
     say('planted', planted.join(', '));
-    say('found', await audit(configFile));
-    say('repaired', await audit(configFile, '--repair'));
-    say('after it', await audit(configFile));
+    say('found', await runAudit(configFile, rows + cached));
+    say('repaired', await runAudit(configFile, rows + cached, '--repair'));
+    say('after it', await runAudit(configFile, rows + cached));
   } finally {
     await gateway.stop();
     await worker.stop();
@@ -174,57 +171,4 @@ async function plant(): Promise<string[]> {
   const entryIn = await holderOf(entry);
   await entryIn.set(entry, ((await entryIn.get(entry)) as string).replace('number 5', 'number 6'), 'KEEPTTL');
   return ['stale 2', 'missing 1', 'orphan 5 (one in each shard)', 'wrong type 1', 'ahead 1'];
-}
-
-/** As a process of its own. */
-async function audit(configFile: string, ...args: string[]): Promise<string> {
-  const startedAt = performance.now();
-  const child = spawn(process.execPath, [MAIN, 'audit', '-c', configFile, '--json', '--rate', '10000000', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let stdout = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    stdout += chunk;
-  });
-  let used = { cpuSeconds: 0, peakMebibytes: 0 };
-  const watch = setInterval(() => {
-    used = usedBy(child.pid as number) ?? used;
-  }, 50);
-  const [code] = (await once(child, 'close')) as [number];
-  clearInterval(watch);
-  const seconds = (performance.now() - startedAt) / 1000;
-  const { outcome, tables } = JSON.parse(stdout) as {
-    outcome: string;
-    tables: { shards: { compared: number; repaired: number; faults: Record<string, number> }[] }[];
-  };
-  const shards = tables.flatMap((table) => table.shards);
-  const sums = new Map<string, number>();
-  for (const { faults, repaired } of shards) {
-    for (const [kind, count] of Object.entries({ ...faults, repaired })) sums.set(kind, (sums.get(kind) ?? 0) + count);
-  }
-  const told = [...sums].filter(([, count]) => count > 0).map(([kind, count]) => `${kind} ${count}`);
-  const compared = shards.reduce((sum, shard) => sum + shard.compared, 0);
-  return (
-    `${outcome} (${code}): ${told.join(', ') || 'no differences'}; ${rows + cached} rows, ${compared} comparisons in ` +
-    `${seconds.toFixed(1)} s: ${Math.round((rows + cached) / seconds)} rows/s, ` +
-    `${Math.round((rows + cached) / used.cpuSeconds)} a second of CPU; peak ${used.peakMebibytes} MiB`
-  );
-}
-
-/** Nothing once it has ended. */
-function usedBy(pid: number): { cpuSeconds: number; peakMebibytes: number } | undefined {
-  try {
-    const kibibytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ');
-    if (kibibytes === undefined) return undefined;
-    // proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms.
-    return {
-      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100,
-      peakMebibytes: Math.round(Number(kibibytes) / 1024),
-    };
-  } catch {
-    return undefined;
-  }
 }

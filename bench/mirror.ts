@@ -3,7 +3,8 @@
  *
  *     while the snapshot runs     rows/s, what MySQL is asked for besides, how long the writers' statements take
  *     after it                    the same writers for as long, so that there is something to compare with
- *     at the end                  every hash of every shard against MySQL: 0 differences, or the run has failed
+ *     at the end                  every hash of every shard against MySQL, here and by `ringfill audit`: 0 differences,
+ *                                 or the run has failed
  *
  * --rows N, --rate N (writes a second), --rows-per-second N make it smaller or larger.
  */
@@ -20,6 +21,7 @@ import { demoAccount } from '../stack/demo-data/load.ts';
 import { chooseFreePort } from '../stack/ports.ts';
 import { startSyncWorker } from '../stack/ringfill-process.ts';
 import { startStack } from '../stack/stack.ts';
+import { runAudit } from './run-audit.ts';
 
 const TABLE = 'bench.items';
 const ROWS_A_STATEMENT = 1_000;
@@ -50,9 +52,11 @@ const COUNTED = ['Questions', 'Handler_read', 'Innodb_row_lock_waits', 'Innodb_r
 
 const folder = mkdtempSync(join(tmpdir(), 'ringfill-'));
 const stack = await startStack({ folder, ports: 'free', redis: { primary: 3, fallback: 2 } });
+const configFile = join(folder, 'ringfill.yml');
 const { host, port } = stack.mysql;
 const mysql = createPool({ host, port, user: 'root', connectionLimit: 16, dateStrings: true, supportBigNumbers: true });
 const shards = stack.shards.map(({ server }) => new Redis({ port: server.port }));
+
 async function run(): Promise<number> {
   await fill();
   const writers = new Writers(mysql);
@@ -87,8 +91,10 @@ async function run(): Promise<number> {
   await applied();
   const differences = await compare();
   say(`${differences} differences`);
+  const audit = await runAudit(configFile, rowCount);
+  say(`audit: ${audit}`);
   await worker.stop();
-  return differences === 0 ? 0 : 1;
+  return differences === 0 && audit.startsWith('right (0)') ? 0 : 1;
 }
 
 async function fill(): Promise<void> {
@@ -122,7 +128,6 @@ async function startWorker() {
     ),
   });
   const workerPort = await chooseFreePort();
-  const configFile = join(folder, 'ringfill.yml');
   const config = {
     origin: { url: `mysql://${demoAccount.user}:${demoAccount.password}@${host}:${port}` },
     rings: [ringOf('primary'), ringOf('fallback')],
