@@ -15,7 +15,7 @@ const ROUNDS = 3;
 const { server } = await startOwnBroker(temporaryFolder());
 const stack = { ...(await testStack()), rabbitmq: server };
 
-test('the broker is killed again and again: every event comes at least once', async (t) => {
+test('the broker is killed again and again: every event comes at least once', { timeout: 200_000 }, async (t) => {
   const seed = Number(process.env['RINGFILL_SEED'] ?? Date.now() % 1_000_000);
   t.diagnostic(`RINGFILL_SEED=${seed}`);
   const world = await OutletsWorld.open({ stack, outlets: { subscribers: { '{db}_all': {} } } });
@@ -24,13 +24,16 @@ test('the broker is killed again and again: every event comes at least once', as
   let count = 0;
   const confirmed = async () =>
     Number(
-      /^ringfill_events_published_total (\d+)$/m.exec(await (await fetch(`${world.url}/-/metrics`)).text())?.[1] ?? 0,
+      /^ringfill_events_published_total (\d+)$/m.exec(
+        await (await fetch(`${world.url}/-/metrics`, { signal: AbortSignal.timeout(10_000) })).text(),
+      )?.[1] ?? 0,
     );
   for (let round = 0; round < ROUNDS; round += 1) {
     let isOver = false;
     const writing = (async () => {
       for (let part = 0; !isOver; part += 1) count += await world.workload(seed + 1_000 * round + part, 20);
     })();
+    t.diagnostic(`round ${round}: ${count} events so far`);
     const before = await confirmed();
     await until('it tells', async () => (await confirmed()) > before + 100, 60_000);
     await kill(server);

@@ -156,7 +156,9 @@ export class OutletsWorld {
     capture: { state: string; asOf: number };
     outlets: { kind: string; queue: string; written?: number; behind?: number; dropped: number; lastError?: string }[];
   }> {
-    return (await (await fetch(`${this.url}/-/status`)).json()) as Awaited<ReturnType<OutletsWorld['status']>>;
+    return (await (await fetch(`${this.url}/-/status`, { signal: AbortSignal.timeout(10_000) })).json()) as Awaited<
+      ReturnType<OutletsWorld['status']>
+    >;
   }
 
   /** Capture has published everything up to now. */
