@@ -12,4 +12,15 @@ export class WakeUp {
     this.#next = Promise.withResolvers<void>();
     resolve();
   }
+
+  /** Waits so long, or less: `isOver` is asked whenever it is raised. */
+  async pause(ms: number, isOver: () => boolean): Promise<void> {
+    let isDue = false;
+    const timer = setTimeout(() => {
+      isDue = true;
+      this.raise();
+    }, ms);
+    while (!isOver() && !isDue) await this.next();
+    clearTimeout(timer);
+  }
 }

@@ -163,12 +163,6 @@ export class OutletConsumer {
   }
 
   async #pause(ms: number): Promise<void> {
-    let isOver = false;
-    const timer = setTimeout(() => {
-      isOver = true;
-      this.#wake.raise();
-    }, ms);
-    while (!this.#isStopping && !isOver) await this.#wake.next();
-    clearTimeout(timer);
+    await this.#wake.pause(ms, () => this.#isStopping);
   }
 }
