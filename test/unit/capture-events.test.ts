@@ -18,6 +18,7 @@ import type { Checkpoint } from '../../sync-worker/capture/continuity/checkpoint
 import type { EventMessage } from '../../sync-worker/capture/event-lane.ts';
 import { until } from '../support/broker.ts';
 import { temporaryFolder } from '../support/stack.ts';
+import { intColumn } from '../support/int-column.ts';
 
 const EPOCH = 1_000;
 const HEARTBEAT_MS = 20;
@@ -33,19 +34,7 @@ const config = parseConfig(
   }),
   'test',
 );
-const id = {
-  name: 'id',
-  dataType: 'int',
-  columnType: 'int(10)',
-  nullable: false,
-  charset: null,
-  collation: null,
-  lengthMax: null,
-  precision: null,
-  scale: null,
-  fraction: null,
-  json: false,
-};
+const id = intColumn('id', { columnType: 'int(10)' });
 const outcome = composeSchema({ db: 'shop', table: 'users' }, [id], [['id']], {}, 'tables.shop.users');
 assert.ok('schema' in outcome);
 const table = new ExposedTable('shop.users', config, { ...outcome.schema, resultTypes: '' });

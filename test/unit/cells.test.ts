@@ -9,6 +9,7 @@ import { ByteReader } from '../../sync-worker/capture/binlog/event-bytes.ts';
 import { agrees, viewOf } from '../../sync-worker/capture/binlog/event-table.ts';
 import { TYPE } from '../../sync-worker/capture/binlog/event-types.ts';
 import { jsonDoubleText, jsonText } from '../../sync-worker/capture/binlog/json-binary.ts';
+import { intColumn } from '../support/int-column.ts';
 
 function decoded(type: Partial<CellType>, hex: string): string {
   const whole: CellType = {
@@ -107,21 +108,6 @@ const eventColumn = (name: string, more: Partial<EventColumn> = {}): EventColumn
   ...more,
 });
 
-const column = (name: string, more: Partial<Column> = {}): Column => ({
-  name,
-  dataType: 'int',
-  columnType: 'int(11)',
-  nullable: false,
-  charset: null,
-  collation: null,
-  lengthMax: null,
-  precision: null,
-  scale: null,
-  fraction: null,
-  json: false,
-  ...more,
-});
-
 const integerKey = { kind: 'integer', min: -2147483648n, max: 2147483647n } as const;
 
 test('columns are found by name, hidden ones left out, a hidden key found all the same', () => {
@@ -130,21 +116,24 @@ test('columns are found by name, hidden ones left out, a hidden key found all th
     table: 't',
     columns: [eventColumn('secret'), eventColumn('id'), eventColumn('b'), eventColumn('a')],
   };
-  const schema = { columns: [column('b'), column('a')], key: [{ column: 'id', type: integerKey }], keyAt: [2] };
+  const schema = { columns: [intColumn('b'), intColumn('a')], key: [{ column: 'id', type: integerKey }], keyAt: [2] };
   const view = viewOf(event, schema, { deny: ['secret', 'id'] });
   const cells = ['0', '1', '2', '3'].map((text) => Buffer.from(text));
   assert.deepEqual(view?.keyCells(cells), [Buffer.from('1')]);
   assert.deepEqual(view?.exposedCells?.(cells), [Buffer.from('2'), Buffer.from('3')]);
   // A column more than the configuration hides; columns in another order.
   assert.equal(agrees(event, schema, { deny: ['id'] }), false);
-  assert.equal(agrees(event, { ...schema, columns: [column('a'), column('b')] }, { deny: ['secret', 'id'] }), false);
+  assert.equal(
+    agrees(event, { ...schema, columns: [intColumn('a'), intColumn('b')] }, { deny: ['secret', 'id'] }),
+    false,
+  );
 });
 
 test('whatever could make another row of the same bytes is a difference', () => {
   const agree = (event: Partial<EventColumn>, today: Partial<Column>): boolean =>
     agrees(
       { db: 'd', table: 't', columns: [eventColumn('id'), eventColumn('c', event)] },
-      { columns: [column('id'), column('c', today)], key: [{ column: 'id', type: integerKey }], keyAt: [0] },
+      { columns: [intColumn('id'), intColumn('c', today)], key: [{ column: 'id', type: integerKey }], keyAt: [0] },
       {},
     );
   const decimal = { dataType: 'decimal', columnType: 'decimal(10,2)', precision: 10, scale: 2 };
@@ -174,7 +163,7 @@ test('whatever could make another row of the same bytes is a difference', () => 
 
 test('DOUBLE(M,D) is rounded as the server prints it', () => {
   const schema = {
-    columns: [column('id'), column('c', { dataType: 'double', columnType: 'double(10,2)', scale: 2 })],
+    columns: [intColumn('id'), intColumn('c', { dataType: 'double', columnType: 'double(10,2)', scale: 2 })],
     key: [{ column: 'id', type: integerKey }],
     keyAt: [0],
   };

@@ -11,20 +11,9 @@ import { RowChanges } from '../../sync-worker/capture/assembler/row-changes.ts';
 import type { PlacedChange } from '../../sync-worker/capture/assembler/transaction.ts';
 import type { EventRow, EventTable } from '../../sync-worker/capture/binlog/binlog-event.ts';
 import { EventLane, type EventMessage } from '../../sync-worker/capture/event-lane.ts';
+import { intColumn } from '../support/int-column.ts';
 
-const int: Column = {
-  name: 'id',
-  dataType: 'int',
-  columnType: 'int(10)',
-  nullable: false,
-  charset: null,
-  collation: null,
-  lengthMax: null,
-  precision: null,
-  scale: null,
-  fraction: null,
-  json: false,
-};
+const int = intColumn('id', { columnType: 'int(10)' });
 const text = (name: string): Column => ({
   ...int,
   name,
