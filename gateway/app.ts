@@ -8,21 +8,19 @@ import swaggerUi from '@fastify/swagger-ui';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { codeOf, messageOf, OriginUnavailable, RequestRefused } from '../shared/errors/errors.ts';
 import type { AnswerCode } from '../shared/errors/catalogue.ts';
-import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import type { Generation } from './generation.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { addOperationsRoutes } from './http/operations-routes.ts';
 import { problem, problemOf, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
 import { addRowRoutes } from './http/row-routes.ts';
-import type { Ports } from './journey/ports.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
 
 export interface AppOptions {
   readonly version: string;
-  readonly ports: Ports;
-  /** Nothing while MySQL has not been reached yet. */
-  readonly tables: () => ExposedTables | undefined;
+  /** That a request which begins now is served by. */
+  readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
   readonly log: Log;
   /** Why the gateway should not be sent requests; nothing while it should. */
@@ -77,7 +75,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(swagger, { mode: 'dynamic', openapi: { info: { title: 'ringfill', version: options.version } } });
   await app.register(swaggerUi, {
     routePrefix: '/-/docs',
-    transformSpecification: () => openApiDocument(options.version, options.tables()),
+    transformSpecification: () => openApiDocument(options.version, options.generation().tables),
     transformSpecificationClone: false,
   });
   addOperationsRoutes(app, options);

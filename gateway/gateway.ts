@@ -1,81 +1,64 @@
 /**
- * The gateway as a service: shards, origin, application, in that order; stopped in reverse.
+ * The gateway as a service: the application, and the generation of servers and tables that it serves by. A reload of the
+ * configuration puts another generation in its place while requests go on; what was begun with the old one ends with it.
  *
  * Weather is waited for: a Redis that is away is gone round, a MySQL that is away leaves the gateway alive and not
  * ready until it answers. A wrong set-up stops it, with all that is wrong in one message.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { type Afterwards, ConfigReloads } from '../shared/config/config-reloads.ts';
+import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
-import { awaitTables } from '../shared/origin/await-tables.ts';
-import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
-import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { boundedReader, leaseTtlMs, primaryReader } from '../shared/origin/bounded-reads.ts';
-import { OriginReads } from '../shared/origin/origin-reads.ts';
-import type { ExposedTable } from '../shared/origin/exposed-table.ts';
-import { replicaRead } from '../shared/origin/replica-read.ts';
-import type { Layers } from '../shared/ring/layers.ts';
-import { ringHashOf, shardLayers } from '../shared/shard/shard-layers.ts';
-import type { Shard } from '../shared/shard/shard.ts';
+import { unlessAborted } from '../shared/lifecycle/unless-aborted.ts';
+import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { buildApp } from './app.ts';
-import { Flights } from './journey/flights.ts';
-import type { Ports } from './journey/ports.ts';
-import { SeenVersions } from './journey/seen-versions.ts';
-import type { TrustRules } from './journey/trust.ts';
+import { GatewayMemory, Generation } from './generation.ts';
 import { GatewayTelemetry } from './telemetry.ts';
-
-/** A table's schema is read again for requests no more often than this. */
-const LOOK_AGAIN_EVERY_MS = 1_000;
-/** Three failures take MySQL out of use: an outage is known after some six seconds, though nobody misses a row. */
-const WATCH_ORIGIN_MS = 2_000;
 
 export interface GatewayOptions {
   readonly config: Config;
+  /** Of the configuration's file, for whoever compares. */
+  readonly configSha256?: string;
   readonly version: string;
   readonly log: Log;
+  /** How long a new configuration may take until it can be served by. */
+  readonly reloadTimeoutMs?: number;
 }
 
+const RELOAD_TIMEOUT_MS = 30_000;
+
 export class Gateway {
-  readonly #config: Config;
   readonly #log: Log;
   readonly #version: string;
   readonly #telemetry: GatewayTelemetry;
-  readonly #pool: OriginPool;
-  readonly #replicas: readonly OriginPool[];
-  readonly #reads: OriginReads;
-  readonly #layers: Layers<Shard>;
+  readonly #memory = new GatewayMemory();
+  readonly #reloads: ConfigReloads;
+  readonly #reloadTimeoutMs: number;
+  /** Where it listens cannot be changed while it runs. */
+  readonly #address: Pick<Config['http'], 'host' | 'port'>;
   readonly #stopping = new AbortController();
-  #tables: ExposedTables | undefined;
-  /** When a table's schema was read again for the sake of a request. */
-  readonly #lookedAt = new Map<ExposedTable, number>();
+  /** That new requests are served by. */
+  #generation: Generation;
+  /** And others, that are on their way in or out. */
+  readonly #generations = new Set<Generation>();
   #app: FastifyInstance | undefined;
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor({ config, version, log }: GatewayOptions) {
-    this.#config = config;
+  constructor({ config, configSha256, version, log, reloadTimeoutMs = RELOAD_TIMEOUT_MS }: GatewayOptions) {
     this.#version = version;
     this.#log = log;
-    this.#telemetry = new GatewayTelemetry(() => this.#reads.waiting);
-    this.#pool = new OriginPool({
-      url: config.origin.url,
-      connections: config.origin.connections,
-      timeoutMs: config.origin.timeoutMs,
-      packets: config.sync !== undefined,
-      onChange: (state, why) => {
-        this.#telemetry.originChanged(state === 'closed');
-        if (state === 'open') log.error({ origin: this.#pool.address, reason: why }, 'origin out of use');
-        else log.info({ origin: this.#pool.address }, 'origin back in use');
-      },
-    });
-    this.#replicas = config.sync === undefined ? [] : config.origin.replicas.map((url) => this.#replicaPool(url));
-    this.#reads = this.#originReads();
-    this.#layers = shardLayers(config, log, {
-      onChange: (ring, shard, state) => this.#telemetry.shardChanged(ring, shard, state),
-      onAnswer: (command, seconds) => this.#telemetry.shardCommand(command, seconds),
-    });
+    this.#telemetry = new GatewayTelemetry(() => this.#generation.waitingForOrigin);
+    this.#address = config.http;
+    this.#reloadTimeoutMs = reloadTimeoutMs;
+    this.#generation = this.#generationOf(config);
+    this.#generation.measure();
+    const { config: metrics } = this.#telemetry;
+    metrics.inUse(configSha256);
+    this.#reloads = new ConfigReloads({ adopt: (loaded, signal) => this.#adopt(loaded, signal), metrics, log });
   }
 
   /**
@@ -89,6 +72,15 @@ export class Gateway {
   }
 
   /**
+   * Puts the configuration in the old one's place, if it can be used; else the old one stays. No request fails for it.
+   * Settles when requests are served by the new one, or it is clear that they will not be.
+   * @param load reads and checks it. Throws SetupError.
+   */
+  reload(load: () => LoadedConfig): Promise<ReloadOutcome> {
+    return this.#reloads.ask(load);
+  }
+
+  /**
    * Readiness falls; then, after `http.drainMs`, the listener closes, requests under way are answered, for at most
    * `http.stopTimeoutMs`; then go the connections behind it. Whoever asks again waits for the same end.
    */
@@ -98,39 +90,41 @@ export class Gateway {
   }
 
   async #start(): Promise<string> {
-    const { http, origin } = this.#config;
     const { signal } = this.#stopping;
-    await Promise.all(this.#shards().map((shard) => shard.start()));
+    const generation = this.#generation;
+    await generation.connect();
     signal.throwIfAborted();
     this.#app = await this.#buildApp();
     signal.throwIfAborted();
     let url: string;
     try {
-      url = await this.#app.listen({ host: http.host, port: http.port });
+      url = await this.#app.listen({ host: this.#address.host, port: this.#address.port });
     } catch (error) {
-      throw listenFailed(error, http);
+      throw listenFailed(error, this.#address);
     }
     this.#log.info({ url }, 'listening');
-    const tables = await awaitTables(this.#pool, this.#config, this.#log, signal);
-    signal.throwIfAborted();
-    this.#tables = tables;
-    tables.reloadEvery(origin.schemaReloadSeconds);
-    this.#telemetry.originChanged(true);
-    for (const pool of [this.#pool, ...this.#replicas]) pool.watch(WATCH_ORIGIN_MS);
-    this.#log.info({ tables: [...tables.all()].map((table) => table.label) }, 'ready');
+    try {
+      await generation.learn(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // A reload was ready before: what was wrong with the first configuration does not matter any more.
+      if (generation === this.#generation) throw error;
+    }
+    const tables = [...(this.#generation.tables?.all() ?? [])].map((table) => table.label);
+    this.#log.info({ tables }, 'ready');
     return url;
   }
 
   async #stop(): Promise<void> {
-    const { drainMs } = this.#config.http;
     this.#stopping.abort();
+    const reloaded = this.#reloads.stop();
     // What is being started is not left behind: it ends at its next step, and its own caller hears of it.
     await this.#starting?.catch(() => undefined);
-    if (this.#tables !== undefined && drainMs > 0) await sleep(drainMs);
-    this.#tables?.stop();
+    const { drainMs } = this.#generation.config.http;
+    if (this.#generation.tables !== undefined && drainMs > 0) await sleep(drainMs);
     await this.#closeListener();
-    for (const shard of this.#shards()) shard.stop();
-    await Promise.all([this.#pool, ...this.#replicas].map((pool) => pool.stop()));
+    await Promise.all([...this.#generations].map((generation) => generation.stop()));
+    await reloaded;
     this.#log.info('stopped');
   }
 
@@ -138,93 +132,81 @@ export class Gateway {
   async #closeListener(): Promise<void> {
     const app = this.#app;
     if (app === undefined) return;
-    const enough = setTimeout(() => app.server.closeAllConnections(), this.#config.http.stopTimeoutMs);
+    const { stopTimeoutMs } = this.#generation.config.http;
+    const enough = setTimeout(() => app.server.closeAllConnections(), stopTimeoutMs);
     await app.close();
     clearTimeout(enough);
   }
 
-  #originReads(): OriginReads {
-    const { origin } = this.#config;
-    const server = () => this.#knownTables().server;
-    const hooks = (from: 'primary' | 'replica') => ({
-      reload: async (table: ExposedTable) => this.#tables?.reload(table),
-      onRead: (table: ExposedTable, rowsAsked: number, seconds: number) =>
-        this.#telemetry.originRead(table.label, from, rowsAsked, seconds),
+  #generationOf(config: Config): Generation {
+    const generation = new Generation({
+      config,
+      memory: this.#memory,
+      telemetry: this.#telemetry,
+      log: this.#log,
     });
-    const primary = primaryReader(this.#pool, origin, server, hooks('primary'));
-    if (this.#replicas.length === 0) return new OriginReads(primary);
-    const read = replicaRead(this.#replicas, server, origin.replicaWaitMs);
-    return new OriginReads(primary, boundedReader({ readPlain: read, readProved: read }, origin, hooks('replica')));
+    this.#generations.add(generation);
+    return generation;
   }
 
-  #replicaPool(url: string): OriginPool {
-    const { connections, timeoutMs } = this.#config.origin;
-    const pool: OriginPool = new OriginPool({
-      url,
-      connections,
-      timeoutMs,
-      packets: true,
-      onChange: (state, why) => {
-        if (state === 'open') this.#log.warn({ replica: pool.address, reason: why }, 'replica out of use');
-        else this.#log.info({ replica: pool.address }, 'replica back in use');
-      },
-    });
-    return pool;
+  /** Throws SetupError; a TimeoutError if it is not ready in time; the signal's reason. Then nothing has changed. */
+  async #adopt({ config }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
+    const next = this.#generationOf(config);
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(this.#reloadTimeoutMs)]);
+    try {
+      await unlessAborted(next.connect(), inTime);
+      await unlessAborted(next.learn(inTime), inTime);
+    } catch (error) {
+      const why: unknown = inTime.aborted ? inTime.reason : error;
+      await this.#end(next);
+      throw why;
+    }
+    const old = this.#generation;
+    old.measureNoMore();
+    this.#generation = next;
+    next.measure();
+    if (config.log.level !== old.config.log.level) this.#log.level = config.log.level;
+    this.#tellWhatStays(config.http);
+    return () => this.#retire(old);
   }
 
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
+  /** No request comes to it any more. */
+  async #retire(old: Generation): Promise<void> {
+    // Waiting costs connections, being cut short an answer: at least for as long as MySQL may take.
+    const timeoutMs = Math.max(old.config.http.stopTimeoutMs, old.ports.leaseTtlMs);
+    await old.settled(timeoutMs);
+    const left = old.underWay;
+    if (left > 0) this.#log.warn({ left, timeoutMs }, 'requests of the configuration before were cut short');
+    await this.#end(old);
+  }
+
+  async #end(generation: Generation): Promise<void> {
+    await generation.stop();
+    this.#generations.delete(generation);
+  }
+
+  #tellWhatStays(http: Config['http']): void {
+    const changed = (['host', 'port'] as const).filter((setting) => http[setting] !== this.#address[setting]);
+    if (changed.length === 0) return;
+    this.#log.warn({ settings: changed.map((setting) => `http.${setting}`) }, 'settings changed that need a restart');
   }
 
   #buildApp(): Promise<FastifyInstance> {
-    const ports: Ports = {
-      layers: this.#layers,
-      origin: this.#reads,
-      flights: new Flights(),
-      seenVersions: this.#replicas.length === 0 ? undefined : new SeenVersions(),
-      trustRules: trustRulesOf(this.#config),
-      writeWaitMs: this.#config.sync?.writeWaitMs ?? 0,
-      leaseTtlMs: leaseTtlMs(this.#config.origin),
-      now: Date.now,
-      random: Math.random,
-      lookAgain: (table) => this.#lookAgain(table),
-      isOriginUp: () => this.#pool.state === 'closed',
-      onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
-    };
     return buildApp({
       version: this.#version,
-      ports,
-      tables: () => this.#tables,
+      generation: () => this.#generation,
       telemetry: this.#telemetry,
       log: this.#log,
       whyNotReady: () => {
         if (this.#stopping.signal.aborted) return 'stopping';
-        return this.#tables === undefined ? `MySQL at ${this.#pool.address} has not answered yet` : undefined;
+        const { tables, originAddress } = this.#generation;
+        return tables === undefined ? `MySQL at ${originAddress} has not answered yet` : undefined;
       },
     });
   }
-
-  async #lookAgain(table: ExposedTable): Promise<boolean> {
-    const { shape } = table.schema;
-    const { followedName } = table;
-    const now = performance.now();
-    if (now - (this.#lookedAt.get(table) ?? -Infinity) < LOOK_AGAIN_EVERY_MS) return false;
-    this.#lookedAt.set(table, now);
-    await this.#tables?.reload(table);
-    return table.schema.shape !== shape || table.followedName !== followedName;
-  }
-
-  #knownTables(): ExposedTables {
-    if (this.#tables === undefined) throw new Error('rows are read only once the tables are known');
-    return this.#tables;
-  }
 }
 
-function trustRulesOf({ rings, sync }: Config): TrustRules[] | undefined {
-  return sync && rings.map((ring) => ({ ringHash: ringHashOf(ring), stalenessBoundMs: sync.stalenessBoundMs }));
-}
-
-function listenFailed(error: unknown, { host, port }: Config['http']): SetupError {
+function listenFailed(error: unknown, { host, port }: Pick<Config['http'], 'host' | 'port'>): SetupError {
   const taken = codeOf(error) === 'EADDRINUSE';
   const message = taken ? `port ${port} on ${host} is taken by another process` : messageOf(error);
   const mend = taken

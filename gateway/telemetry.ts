@@ -2,14 +2,25 @@
  * The gateway's metrics, named once. Labels are bounded: tables, shards, rings and outcomes, never keys or clients.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { ShardCommand } from '../shared/shard/shard.ts';
+import {
+  SHARD_CONDITIONS,
+  type Shard,
+  type ShardCommand,
+  type ShardCondition,
+  type ShardState,
+} from '../shared/shard/shard.ts';
+import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import type { Story } from './journey/answer.ts';
+import type { CopyOutcome } from './journey/copies.ts';
 
 /** From a hit on the same machine to the longest deadline. Seconds. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
+const SHARD_STATES: readonly ShardState[] = ['ok', 'down'];
+
 export class GatewayTelemetry {
   readonly registry = new Registry();
+  readonly config = new ConfigMetrics(this.registry);
 
   readonly #requests = new Counter({
     name: 'ringfill_rows_total',
@@ -32,6 +43,12 @@ export class GatewayTelemetry {
   readonly #refreshes = new Counter({
     name: 'ringfill_refreshes_total',
     help: 'Rows read again in the background past their soft TTL, by outcome.',
+    labelNames: ['table', 'outcome'],
+    registers: [this.registry],
+  });
+  readonly #copies = new Counter({
+    name: 'ringfill_copies_total',
+    help: 'Rows to be copied from one shard into another behind a request, by outcome; there: it had the row.',
     labelNames: ['table', 'outcome'],
     registers: [this.registry],
   });
@@ -67,6 +84,12 @@ export class GatewayTelemetry {
     labelNames: ['ring', 'shard'],
     registers: [this.registry],
   });
+  readonly #shardState = new Gauge({
+    name: 'ringfill_shard_state',
+    help: '1 for the state that the shard is in: ok, refuses-writes, slow, refusing or down; 0 for the others.',
+    labelNames: ['ring', 'shard', 'state'],
+    registers: [this.registry],
+  });
   readonly #shardChanges = new Counter({
     name: 'ringfill_shard_changes_total',
     help: 'How often a shard was taken out of use or back into it.',
@@ -78,6 +101,8 @@ export class GatewayTelemetry {
     help: '1 while MySQL is used, 0 while it does not answer.',
     registers: [this.registry],
   });
+
+  #shards: readonly Pick<Shard, 'ring' | 'name'>[] = [];
 
   constructor(waitingForOrigin: () => number) {
     collectDefaultMetrics({ register: this.registry });
@@ -106,6 +131,10 @@ export class GatewayTelemetry {
     this.#refreshes.inc({ table, outcome });
   }
 
+  copied(table: string, outcome: CopyOutcome): void {
+    this.#copies.inc({ table, outcome });
+  }
+
   took(route: 'row' | 'batch', seconds: number): void {
     this.#latency.observe({ route }, seconds);
   }
@@ -120,9 +149,29 @@ export class GatewayTelemetry {
     this.#stations.observe({ station: from === 'primary' ? 'origin_select' : 'replica_select' }, seconds);
   }
 
-  shardChanged(ring: string, shard: string, state: 'ok' | 'down'): void {
+  shardChanged(ring: string, shard: string, state: ShardState): void {
     this.#shardUp.set({ ring, shard }, state === 'ok' ? 1 : 0);
     this.#shardChanges.inc({ ring, shard, state });
+  }
+
+  /** It may be in use, or out of it, as before. */
+  shardConditionIs(ring: string, shard: string, condition: ShardCondition): void {
+    for (const state of SHARD_CONDITIONS) this.#shardState.set({ ring, shard, state }, state === condition ? 1 : 0);
+  }
+
+  /** These are in use from now on, and no others. */
+  shardsAre(shards: readonly Pick<Shard, 'ring' | 'name' | 'state' | 'condition'>[]): void {
+    const gone = this.#shards.filter(({ ring, name }) => !shards.some((one) => one.ring === ring && one.name === name));
+    for (const { ring, name: shard } of gone) {
+      this.#shardUp.remove({ ring, shard });
+      for (const state of SHARD_STATES) this.#shardChanges.remove({ ring, shard, state });
+      for (const state of SHARD_CONDITIONS) this.#shardState.remove({ ring, shard, state });
+    }
+    for (const { ring, name: shard, state, condition } of shards) {
+      this.#shardUp.set({ ring, shard }, state === 'ok' ? 1 : 0);
+      this.shardConditionIs(ring, shard, condition);
+    }
+    this.#shards = shards.map(({ ring, name }) => ({ ring, name }));
   }
 
   originChanged(up: boolean): void {

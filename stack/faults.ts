@@ -4,9 +4,11 @@
 //   hang     the process stands still: its port accepts, and nothing answers
 //   resume   it goes on as if no time had passed
 //   cut      the link is half open: both ends believe in a connection that carries nothing
+//   delay    the link's answers take longer
 
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
 import { loopback } from './ports.ts';
 import type { RunningServer } from './server-process.ts';
 
@@ -32,6 +34,8 @@ export interface Link {
   cut(): void;
   /** What waited is carried after all, as TCP does after a pause. */
   heal(): void;
+  /** From now on each answer comes this much later, in ms; 0: as soon as it can. */
+  delay(ms: number): void;
   /** Every connection is reset, and new ones go on as before. */
   reset(): void;
   stop(): Promise<void>;
@@ -43,13 +47,21 @@ export interface LinkOptions {
   readonly port?: number;
 }
 
+interface Pair {
+  readonly near: Socket;
+  far: Socket | undefined;
+  /** Holds back what the server says. */
+  readonly answers: Transform;
+}
+
 /** A TCP link to a server that can be cut: point the client at it instead of at the server. */
 export async function openLink({ to, port }: LinkOptions): Promise<Link> {
-  const pairs = new Set<{ near: Socket; far: Socket | undefined }>();
+  const pairs = new Set<Pair>();
   let isCut = false;
+  let delayMs = 0;
 
   const listener = createServer({ allowHalfOpen: true }, (near) => {
-    const pair: { near: Socket; far: Socket | undefined } = { near, far: undefined };
+    const pair: Pair = { near, far: undefined, answers: holdingBack(() => delayMs) };
     pairs.add(pair);
     near.on('error', () => undefined);
     near.on('close', () => {
@@ -61,7 +73,7 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
     if (!isCut) join(pair);
   });
 
-  function join(pair: { near: Socket; far: Socket | undefined }): void {
+  function join(pair: Pair): void {
     if (pair.far === undefined) {
       const far = connect({ ...to, allowHalfOpen: true });
       pair.far = far;
@@ -73,7 +85,7 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
       pair.near.resetAndDestroy();
       return;
     }
-    pair.near.pipe(pair.far).pipe(pair.near);
+    pair.near.pipe(pair.far).pipe(pair.answers).pipe(pair.near);
   }
 
   listener.listen({ host: loopback, port: port ?? 0 });
@@ -89,14 +101,18 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
     },
     cut() {
       isCut = true;
-      for (const { near, far } of pairs) {
+      for (const { near, far, answers } of pairs) {
         near.unpipe().pause();
         far?.unpipe().pause();
+        answers.unpipe().pause();
       }
     },
     heal() {
       isCut = false;
       for (const pair of pairs) join(pair);
+    },
+    delay(ms) {
+      delayMs = ms;
     },
     reset() {
       for (const { near, far } of pairs) {
@@ -114,4 +130,33 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
       await once(listener, 'close');
     },
   };
+}
+
+/** Lets each chunk through after a while, in order. */
+function holdingBack(delayMs: () => number): Transform {
+  const held: { readonly atMs: number; readonly release: () => void }[] = [];
+  const releaseDue = () => {
+    const now = performance.now();
+    while (held[0] !== undefined && held[0].atMs <= now) held.shift()?.release();
+    if (held[0] !== undefined) setTimeout(releaseDue, held[0].atMs - now);
+  };
+  const hold = (release: () => void) => {
+    const ms = delayMs();
+    if (ms === 0 && held.length === 0) {
+      release();
+      return;
+    }
+    const atMs = Math.max(held.at(-1)?.atMs ?? 0, performance.now() + ms);
+    held.push({ atMs, release });
+    if (held.length === 1) setTimeout(releaseDue, ms);
+  };
+  return new Transform({
+    transform(chunk, _, done) {
+      hold(() => this.push(chunk));
+      done();
+    },
+    flush(done) {
+      hold(done);
+    },
+  });
 }

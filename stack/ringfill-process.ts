@@ -2,6 +2,7 @@
 // kill them or need two of them.
 
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loopback } from './ports.ts';
 import type { OnProgress } from './progress.ts';
@@ -15,11 +16,16 @@ export interface RingfillOptions {
   /** The port that its configuration names. */
   readonly port: number;
   readonly configFile: string;
+  /** Added to this process' own environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly portAdvice?: string;
   readonly onProgress?: OnProgress | undefined;
   /** Aborted while it starts, it gives up. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const reloadWithinMs = 60_000;
+const askEveryMs = 25;
 
 export class RingfillProcess extends ServerProcess {
   readonly url: string;
@@ -27,6 +33,27 @@ export class RingfillProcess extends ServerProcess {
   constructor(recipe: ServerRecipe) {
     super(recipe);
     this.url = `http://${recipe.host}:${String(recipe.port)}`;
+  }
+
+  /** Has it read its configuration again. Settles when that has ended, with how it did: `loaded`, `refused`, … */
+  async reload(): Promise<string> {
+    const before = await this.#reloads();
+    this.kill('SIGHUP');
+    const deadline = performance.now() + reloadWithinMs;
+    for (;;) {
+      const now = await this.#reloads();
+      const outcome = [...now].find(([name, count]) => count !== before.get(name))?.[0];
+      if (outcome !== undefined) return outcome;
+      if (performance.now() > deadline)
+        throw new Error(`${this.name} did not reload within ${String(reloadWithinMs)} ms`);
+      await pause(askEveryMs);
+    }
+  }
+
+  async #reloads(): Promise<Map<string, number>> {
+    const answer = await fetch(`${this.url}/-/metrics`, { signal: AbortSignal.timeout(5_000) });
+    const counts = (await answer.text()).matchAll(/^ringfill_config_reloads_total\{outcome="([^"]+)"\} (\d+)$/gm);
+    return new Map([...counts].map(([, outcome = '', count]) => [outcome, Number(count)]));
   }
 }
 
@@ -58,7 +85,11 @@ async function startRingfill(command: 'gateway' | 'sync-worker', options: Ringfi
     onProgress: options.onProgress,
     signal: options.signal,
     prepare: async () => undefined,
-    command: () => ({ file: process.execPath, args: [main, command, '--config', path.resolve(configFile)] }),
+    command: () => ({
+      file: process.execPath,
+      args: [main, command, '--config', path.resolve(configFile)],
+      env: { ...process.env, ...options.env },
+    }),
     askIfReady: async () => {
       const answer = await fetch(`${started.url}/-/ready`, { signal: AbortSignal.timeout(5_000) });
       const body = await answer.text();

@@ -1,95 +1,91 @@
 /**
- * The sync worker as a service: apply and the outlets, so that the queues are drained; then capture, which fills them.
- * Stopped in reverse.
+ * The sync worker as a service: what operators ask it by, and the generation of connections that does the work. A reload of
+ * the configuration stops one generation and starts the next, which reads on from the checkpoint; capture and apply pause
+ * meanwhile, and `/-/…` goes on.
  *
  * Weather is waited for: MySQL, RabbitMQ or a Redis that is away leaves it alive and not ready, or behind. A wrong set-up
  * stops it, with all that is wrong in one message.
  */
 import type { FastifyInstance } from 'fastify';
+import { type Afterwards, ConfigReloads } from '../shared/config/config-reloads.ts';
+import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config, SyncConfig } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
-import { awaitTables } from '../shared/origin/await-tables.ts';
-import type { ExposedTables } from '../shared/origin/exposed-tables.ts';
-import { OriginPool } from '../shared/origin/origin-pool.ts';
-import { leaseTtlMs, primaryReader } from '../shared/origin/bounded-reads.ts';
-import type { Layers } from '../shared/ring/layers.ts';
-import { shardLayers } from '../shared/shard/shard-layers.ts';
-import type { Shard } from '../shared/shard/shard.ts';
+import { unlessAborted } from '../shared/lifecycle/unless-aborted.ts';
+import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
-import { ApplyService } from './apply/apply-service.ts';
-import { ReadBack } from './apply/read-back.ts';
 import { AuditMetrics } from './audit/audit-metrics.ts';
-import { SamplingAudit } from './audit/sampling-audit.ts';
 import type { Station } from './capture/capture-run.ts';
-import { CaptureService } from './capture/capture-service.ts';
-import { askHighest } from './capture/continuity/plan.ts';
+import { Generation } from './generation.ts';
 import { buildOperations } from './operations.ts';
-import { OutletsService } from './outlets/outlets-service.ts';
-import { SnapshotService } from './snapshot/snapshot-service.ts';
 import { SyncWorkerTelemetry } from './telemetry.ts';
 
 export interface SyncWorkerOptions {
   readonly config: Config;
+  /** Of the configuration's file, for whoever compares. */
+  readonly configSha256?: string;
   readonly version: string;
   readonly log: Log;
   /** Hears, beside the metrics, of every station of a change's way. `applied`: it is in a shard, and not acked yet. */
   readonly onStation?: (station: Station | 'applied') => void;
+  /** How long a new configuration may take to show the tables, and then to do its work. */
+  readonly reloadTimeoutMs?: number;
 }
 
+const RELOAD_TIMEOUT_MS = 30_000;
+/** Then: until it follows. What capture would wait for at a start may be a mistake in the new file here. */
+const SHOWN_WITHIN_MS = 10_000;
+
 export class SyncWorker {
-  readonly #config: Config & { readonly sync: SyncConfig };
   readonly #log: Log;
   readonly #onStation: (station: Station | 'applied') => void;
-  readonly #pool: OriginPool;
-  /** For stamps and for reading back; apply has connections of its own. */
-  readonly #layers: Layers<Shard>;
   readonly #telemetry: SyncWorkerTelemetry;
+  readonly #auditMetrics: AuditMetrics;
   readonly #operations: FastifyInstance;
+  readonly #reloads: ConfigReloads;
+  readonly #reloadTimeoutMs: number;
+  /** Where it listens cannot be changed while it runs. */
+  readonly #address: { readonly host: string; readonly port: number };
   readonly #stopping = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
-  #tables: ExposedTables | undefined;
-  #apply: ApplyService | undefined;
-  #outlets: OutletsService | undefined;
-  #capture: CaptureService | undefined;
-  #snapshots: SnapshotService | undefined;
-  #audit: SamplingAudit | undefined;
-  #isStarted = false;
+  /** That works, or is about to. */
+  #generation: Generation;
+  #configSha256: string | undefined;
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
 
   /** Throws SetupError where the configuration has no `sync`, or cannot be. */
-  constructor({ config, version, log, onStation = () => undefined }: SyncWorkerOptions) {
-    this.#config = withSync(config);
+  constructor(options: SyncWorkerOptions) {
+    const { config, configSha256, version, log, onStation = () => undefined } = options;
     this.#log = log;
     this.#onStation = onStation;
+    this.#reloadTimeoutMs = options.reloadTimeoutMs ?? RELOAD_TIMEOUT_MS;
     this.#ended.promise.catch(() => undefined);
-    this.#pool = new OriginPool({
-      url: config.origin.url,
-      connections: config.origin.connections,
-      timeoutMs: config.origin.timeoutMs,
-      packets: true,
-      onChange: (state, why) => {
-        if (state === 'open') log.error({ origin: this.#pool.address, reason: why }, 'origin out of use');
-        else log.info({ origin: this.#pool.address }, 'origin back in use');
-      },
-    });
-    this.#layers = shardLayers(config, log.child({ purpose: 'stamps' }));
     this.#telemetry = new SyncWorkerTelemetry({
-      capture: () => this.#capture?.status,
-      shards: () => this.#apply?.status ?? [],
-      outlets: () => this.#outlets?.status ?? [],
-      snapshots: () => this.#snapshots?.status,
+      capture: () => this.#generation.captureStatus,
+      shards: () => this.#generation.shardStatuses,
+      outlets: () => this.#generation.outletStatuses,
+      snapshots: () => this.#generation.snapshotStatus,
     });
+    this.#auditMetrics = new AuditMetrics(this.#telemetry.registry);
+    const { config: metrics } = this.#telemetry;
+    metrics.inUse(configSha256);
+    this.#configSha256 = configSha256;
+    this.#generation = this.#generationOf(config);
+    const { http, sync } = this.#generation.config;
+    this.#address = { host: http.host, port: sync.port };
+    this.#reloads = new ConfigReloads({ adopt: (loaded, signal) => this.#adopt(loaded, signal), metrics, log });
     this.#operations = buildOperations({
       telemetry: this.#telemetry,
-      whyNotReady: () => this.#whyNotReady(),
+      whyNotReady: () => (this.#stopping.signal.aborted ? 'stopping' : this.#generation.whyNotReady),
       status: () => ({
         version,
-        capture: this.#capture?.status ?? null,
-        shards: this.#apply?.status ?? [],
-        outlets: this.#outlets?.status ?? [],
-        ...this.#snapshots?.status,
-        audit: this.#audit?.status ?? null,
+        configSha256: this.#configSha256 ?? null,
+        capture: this.#generation.captureStatus ?? null,
+        shards: this.#generation.shardStatuses,
+        outlets: this.#generation.outletStatuses,
+        ...this.#generation.snapshotStatus,
+        audit: this.#generation.auditStatus ?? null,
       }),
     });
   }
@@ -108,6 +104,15 @@ export class SyncWorker {
     return this.#ended.promise;
   }
 
+  /**
+   * Goes on by this configuration, if that can be; else by the one before. Settles when it works by the one or the other,
+   * or begins to again.
+   * @param load reads and checks it. Throws SetupError.
+   */
+  reload(load: () => LoadedConfig): Promise<ReloadOutcome> {
+    return this.#reloads.ask(load);
+  }
+
   /** What has been read is published and written down; then go the connections. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -115,162 +120,115 @@ export class SyncWorker {
   }
 
   async #start(): Promise<string> {
-    const { signal } = this.#stopping;
     const url = await this.#listen();
     this.#log.info({ url }, 'listening');
-    await Promise.all(this.#shards().map((shard) => shard.start()));
-    signal.throwIfAborted();
-    const tables = await awaitTables(this.#pool, this.#config, this.#log, signal);
-    signal.throwIfAborted();
-    this.#tables = tables;
-    tables.reloadEvery(this.#config.origin.schemaReloadSeconds);
-    await this.#startApply(tables);
-    signal.throwIfAborted();
-    await this.#startOutlets();
-    signal.throwIfAborted();
-    await this.#startCapture(tables);
-    signal.throwIfAborted();
-    await this.#startSnapshots(tables);
-    signal.throwIfAborted();
-    await this.#startAudit(tables);
-    signal.throwIfAborted();
-    this.#isStarted = true;
-    this.#log.info({ tables: followed(tables).map((table) => table.followedName) }, 'started');
+    await this.#run(this.#generation);
+    this.#stopping.signal.throwIfAborted();
     return url;
   }
 
-  async #startApply(tables: ExposedTables): Promise<void> {
-    const readBack = this.#readBack(tables);
-    this.#apply = new ApplyService({
-      config: this.#config,
-      log: this.#log,
-      onReadBack: ({ ring, shard }, keys) => readBack.read(this.#shardOf(ring, shard), keys),
-      onApplied: (queue, batch) => {
-        this.#telemetry.applied(queue, batch);
-        this.#onStation('applied');
-      },
-    });
-    await this.#apply.start();
+  /** Settles when it works, or a reload has taken its place meanwhile. Throws SetupError. */
+  async #run(generation: Generation): Promise<void> {
+    try {
+      await generation.prepare();
+      await generation.work();
+      this.#watch(generation);
+    } catch (error) {
+      if (!generation.isStopping) throw error;
+    }
   }
 
-  async #startOutlets(): Promise<void> {
-    this.#outlets = OutletsService.of({
-      config: this.#config,
-      isFollowing: () => this.#capture?.status.state === 'following',
-      log: this.#log,
-    });
-    await this.#outlets?.start();
-  }
-
-  async #startCapture(tables: ExposedTables): Promise<void> {
-    this.#capture = new CaptureService({
-      config: this.#config,
-      tables,
-      highestStamps: () => askHighest(this.#shards()),
-      log: this.#log,
-      onStation: (station) => {
-        this.#telemetry.passed(station);
-        this.#onStation(station);
-      },
-    });
-    await this.#capture.start();
-    this.#capture.ended.then(
-      () => this.#ended.resolve(),
-      (error: unknown) => this.#ended.reject(error),
-    );
-  }
-
-  async #startSnapshots(tables: ExposedTables): Promise<void> {
-    this.#snapshots = new SnapshotService({
-      config: this.#config,
-      mirrors: () =>
-        followed(tables).filter((table) => table.settings.mode === 'mirror' && table.unusable === undefined),
-      origin: this.#pool,
-      server: () => tables.server,
-      log: this.#log,
-    });
-    await this.#snapshots.start();
-  }
-
-  async #startAudit(tables: ExposedTables): Promise<void> {
-    this.#audit = new SamplingAudit({
-      config: this.#config,
-      tables: () => followed(tables),
-      origin: this.#pool,
-      server: () => tables.server,
-      metrics: new AuditMetrics(this.#telemetry.registry),
-      log: this.#log,
-    });
-    await this.#audit.start();
+  /** If it ends because of a wrong set-up, so do we. */
+  #watch(generation: Generation): void {
+    generation.ended.catch((error: unknown) => this.#ended.reject(error));
   }
 
   async #stop(): Promise<void> {
     this.#stopping.abort();
-    // What is being started is not left behind: it ends at its next step, and its own caller hears of it.
-    const starting = this.#starting?.catch(() => undefined);
-    await this.#audit?.stop();
-    await this.#snapshots?.stop();
-    await this.#capture?.stop();
-    await this.#outlets?.stop();
-    await this.#apply?.stop();
-    await starting;
-    // What that last step has made came after it was looked for.
-    await this.#audit?.stop();
-    await this.#snapshots?.stop();
-    await this.#capture?.stop();
-    await this.#outlets?.stop();
-    await this.#apply?.stop();
-    this.#tables?.stop();
+    await this.#reloads.stop();
+    await this.#generation.stop();
+    await this.#starting?.catch(() => undefined);
     await this.#operations.close();
-    for (const shard of this.#shards()) shard.stop();
-    await this.#pool.stop();
     this.#ended.resolve();
     this.#log.info('stopped');
   }
 
-  #whyNotReady(): string | undefined {
-    if (this.#stopping.signal.aborted) return 'stopping';
-    if (this.#tables === undefined) return `MySQL at ${this.#pool.address} has not answered yet`;
-    if (!this.#isStarted) return 'RabbitMQ has not answered yet';
-    const { state, reason } = this.#capture?.status ?? {};
-    return state === 'retrying' ? reason : undefined;
-  }
-
-  #readBack(tables: ExposedTables): ReadBack {
-    const { origin } = this.#config;
-    const reader = primaryReader(this.#pool, origin, () => tables.server, { reload: (table) => tables.reload(table) });
-    return new ReadBack({
-      tables: followed(tables),
-      reader,
-      leaseTtlMs: leaseTtlMs(origin),
+  #generationOf(config: Config): Generation {
+    return new Generation({
+      config: withSync(config),
+      telemetry: this.#telemetry,
+      auditMetrics: this.#auditMetrics,
       log: this.#log,
-      onOutcome: (outcome) => this.#telemetry.readBack(outcome),
+      onStation: this.#onStation,
     });
   }
 
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
+  /** Throws SetupError; a TimeoutError if it does not work in time; the signal's reason. Then it is as it was before. */
+  async #adopt({ config, sha256 }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
+    const next = this.#generationOf(config);
+    await this.#inTime(next, signal, this.#reloadTimeoutMs, () => next.prepare());
+    const old = this.#generation;
+    if (config.log.level !== old.config.log.level) this.#log.level = config.log.level;
+    this.#generation = next;
+    await old.stop();
+    try {
+      await this.#inTime(next, signal, this.#reloadTimeoutMs, () => next.work());
+      await this.#inTime(next, signal, SHOWN_WITHIN_MS, () => next.shownToWork());
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) this.#goBackTo(old.config);
+      throw error;
+    }
+    this.#watch(next);
+    this.#configSha256 = sha256;
+    this.#tellWhatStays(next.config);
+    return async () => undefined;
   }
 
-  #shardOf(ring: string, name: string): Shard {
-    return this.#layers.layers.find((layer) => layer.name === ring)?.shards.get(name) as Shard;
+  /** Where that fails or takes too long, the generation is stopped. */
+  async #inTime(
+    generation: Generation,
+    signal: AbortSignal,
+    timeoutMs: number,
+    step: () => Promise<void>,
+  ): Promise<void> {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      inTime.throwIfAborted();
+      await unlessAborted(step(), inTime);
+    } catch (error) {
+      const why: unknown = inTime.aborted ? inTime.reason : error;
+      await generation.stop();
+      throw why;
+    }
+  }
+
+  #goBackTo(config: Config): void {
+    this.#log.warn('starts again by the configuration before');
+    if (config.log.level !== this.#generation.config.log.level) this.#log.level = config.log.level;
+    this.#generation = this.#generationOf(config);
+    // It has worked before; its weather is waited for, as at any start.
+    this.#run(this.#generation).catch((error: unknown) => this.#ended.reject(error));
+  }
+
+  #tellWhatStays({ http, sync }: Generation['config']): void {
+    const settings = [
+      ...(http.host === this.#address.host ? [] : ['http.host']),
+      ...(sync.port === this.#address.port ? [] : ['sync.port']),
+    ];
+    if (settings.length > 0) this.#log.warn({ settings }, 'settings changed that need a restart');
   }
 
   async #listen(): Promise<string> {
-    const { http, sync } = this.#config;
+    const { host, port } = this.#address;
     try {
-      return await this.#operations.listen({ host: http.host, port: sync.port });
+      return await this.#operations.listen({ host, port });
     } catch (error) {
       const isTaken = codeOf(error) === 'EADDRINUSE';
-      const message = isTaken ? `port ${sync.port} on ${http.host} is taken by another process` : messageOf(error);
+      const message = isTaken ? `port ${port} on ${host} is taken by another process` : messageOf(error);
       const mend = 'set sync.port to a free one, or to 0';
       throw new SetupError([{ code: 'listen-failed', where: 'sync.port', message, mend }], { cause: error });
     }
   }
-}
-
-function followed(tables: ExposedTables) {
-  return [...tables.all()].filter((table) => table.settings.follow);
 }
 
 function withSync(config: Config): Config & { readonly sync: SyncConfig } {

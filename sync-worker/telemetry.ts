@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { ShardQueue } from '../shared/broker/topology.ts';
 import type { DecodedBatch } from '../shared/change/change-batch.ts';
 import { nowMicros } from '../shared/lifecycle/now-micros.ts';
+import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import type { ReadBackOutcome } from './apply/read-back.ts';
 import type { ShardApplyStatus } from './apply/status.ts';
 import type { CaptureStatus } from './capture/capture.ts';
@@ -13,10 +14,18 @@ import type { OutletStatus } from './outlets/outlets-service.ts';
 /** From the same machine to a backlog of hours. Seconds. */
 const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3_600];
 
-/** What a shard's status has counted since this process started. */
+/** What a shard's status has counted since its generation started: counters that begin anew with a reload. */
 const COUNTS: readonly [name: string, help: string, read: (status: ShardApplyStatus) => number][] = [
-  ['ringfill_applied_messages_total', 'Messages applied since this process started.', ({ messages }) => messages],
-  ['ringfill_applied_bytes_total', 'Bytes of the messages applied since this process started.', ({ bytes }) => bytes],
+  [
+    'ringfill_applied_messages_total',
+    'Messages applied since this process started or reloaded.',
+    ({ messages }) => messages,
+  ],
+  [
+    'ringfill_applied_bytes_total',
+    'Bytes of the messages applied since this process started or reloaded.',
+    ({ bytes }) => bytes,
+  ],
   [
     'ringfill_apply_gaps_total',
     'How often changes were lost, and what the shard held was dropped.',
@@ -30,7 +39,7 @@ const COUNTS: readonly [name: string, help: string, read: (status: ShardApplySta
 const OUTLET_COUNTS: readonly [name: string, help: string, read: (status: OutletStatus) => number | undefined][] = [
   [
     'ringfill_outlet_events_written_total',
-    'Events written to files or Redis since this process started; repeats count.',
+    'Events written to files or Redis since this process started or reloaded; repeats count.',
     ({ written }) => written,
   ],
   ['ringfill_outlet_refused_total', 'Messages in an outlet’s queue that were no events.', ({ refused }) => refused],
@@ -63,6 +72,7 @@ export interface Statuses {
 
 export class SyncWorkerTelemetry {
   readonly registry = new Registry();
+  readonly config = new ConfigMetrics(this.registry);
 
   readonly #stations = new Counter({
     name: 'ringfill_capture_stations_total',
@@ -169,7 +179,7 @@ export class SyncWorkerTelemetry {
     });
     void new Counter({
       name: 'ringfill_snapshot_rows_total',
-      help: 'Rows that snapshots of mirrors have read and written since this process started.',
+      help: 'Rows that snapshots of mirrors have read and written since this process started or reloaded.',
       registers,
       collect() {
         this.reset();

@@ -11,6 +11,7 @@ import type { Config } from '../../shared/config/schema.ts';
 import { codeOf, messageOf } from '../../shared/errors/errors.ts';
 import { leaseKey } from '../../shared/key/cache-key.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
+import { copiesOf } from '../../shared/origin/exposed-table.ts';
 import { describeEndpoint, type Endpoint, redisOptions } from '../../shared/shard/endpoint.ts';
 import { defineScripts } from '../../shared/shard/scripts.ts';
 import { clockFinding } from './check-origin.ts';
@@ -413,7 +414,9 @@ function mirrorsIn({ name, ring }: ShardToCheck, { tables, defaults, rings }: Co
   const layer = rings.findIndex((one) => one.name === ring);
   return Object.entries(tables)
     .filter(([, table]) => (table.mode ?? defaults.mode) === 'mirror')
-    .filter(([, { shard, copies }]) => (shard === undefined ? layer < (copies ?? defaults.copies) : shard === name))
+    .filter(([, table]) =>
+      table.shard === undefined ? layer < copiesOf(table, { defaults }) : table.shard === name,
+    )
     .map(([label]) => label);
 }
 

@@ -1,10 +1,20 @@
 import { Command } from 'commander';
 import { alignedTable } from '../aligned-table.ts';
 import { askGateway, urlOption } from '../ask-gateway.ts';
+import { ringAddCommand, ringRemoveCommand, ringReplaceCommand } from './ring-edit.ts';
+import { ringPlanCommand } from './ring-plan.ts';
+import { ringSettleCommand } from './ring-settle.ts';
 
+/** By itself it shows; options behind one of its commands are that one's (`enablePositionalOptions`). */
 export function ringCommand(): Command {
   return new Command('ring')
-    .description('Show the rings of a running gateway: their shards, the shards’ states and shares.')
+    .description('Show the rings of a running gateway: their shards, the shards’ states and shares. Or change them.')
+    .enablePositionalOptions()
+    .addCommand(ringPlanCommand())
+    .addCommand(ringAddCommand())
+    .addCommand(ringRemoveCommand())
+    .addCommand(ringReplaceCommand())
+    .addCommand(ringSettleCommand())
     .addOption(urlOption())
     .option('--json', 'as JSON, for scripts')
     .addHelpText(

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { loadConfig } from '../../shared/config/load.ts';
+import { loadConfigFile } from '../../shared/config/load.ts';
+import { onReloadSignal } from '../../shared/lifecycle/reload-signal.ts';
 import { stopSignal } from '../../shared/lifecycle/stop-signal.ts';
 import { createLog } from '../../shared/telemetry/log.ts';
 import { SyncWorker } from '../../sync-worker/sync-worker.ts';
@@ -14,13 +15,16 @@ export function syncWorkerCommand(): Command {
       `
 Several may run: one of them follows the binlog, the others stand by; all of them share the shards' queues. What is away
 (MySQL, RabbitMQ, a Redis) is waited for; a wrong set-up ends the command with all that is wrong.
+SIGHUP: the file is read again, and it goes on by that from the checkpoint; a wrong one is refused, and said in the log.
 SIGTERM or Ctrl-C: what has been read is published and written down, then it ends.`,
     )
     .action(async ({ config: path }: { config: string }) => {
-      const config = loadConfig(path);
+      const load = () => loadConfigFile(path);
+      const { config, sha256 } = load();
       const log = createLog(config.log.level);
-      const worker = new SyncWorker({ config, version: packageVersion(), log });
+      const worker = new SyncWorker({ config, configSha256: sha256, version: packageVersion(), log });
       const stop = stopSignal();
+      onReloadSignal(() => void worker.reload(load));
       try {
         await Promise.race([worker.start().then(() => worker.ended), stop]);
         log.info({ signal: await stop }, 'stopping');

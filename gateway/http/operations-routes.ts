@@ -2,17 +2,14 @@
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentDecode } from '../../shared/key/row-id.ts';
-import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { addProbeRoutes } from '../../shared/telemetry/probe-routes.ts';
-import type { Ports } from '../journey/ports.ts';
+import type { Generation } from '../generation.ts';
 import { ownerView, ringView } from '../operations/ring-view.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { parseTarget, refuseUnknownParameters } from './request-target.ts';
 
 export interface OperationsRoutesOptions {
-  readonly ports: Ports;
-  /** Nothing while MySQL has not been reached yet. */
-  readonly tables: () => ExposedTables | undefined;
+  readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
@@ -20,11 +17,14 @@ export interface OperationsRoutesOptions {
 
 export function addOperationsRoutes(
   app: FastifyInstance,
-  { ports, tables, telemetry, whyNotReady }: OperationsRoutesOptions,
+  { generation, telemetry, whyNotReady }: OperationsRoutesOptions,
 ): void {
   addProbeRoutes(app, { registry: telemetry.registry, whyNotReady });
 
-  app.get('/-/ring', async () => ringView(ports));
+  app.get('/-/ring', () => {
+    const serving = generation();
+    return serving.serve(() => ringView(serving.ports));
+  });
 
   app.get('/-/ring/owner', (request, reply) => {
     const target = parseTarget(request.raw.url ?? '');
@@ -32,6 +32,7 @@ export function addOperationsRoutes(
     const key = target.parameters.get('key');
     if (key === undefined)
       throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
-    return reply.send(ownerView(ports.layers, tables()?.all() ?? [], percentDecode(key)));
+    const { ports, tables } = generation();
+    return reply.send(ownerView(ports.layers, tables?.all() ?? [], percentDecode(key)));
   });
 }

@@ -10,6 +10,7 @@ import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { parseWritePosition, type WritePosition } from '../../shared/stamp/write-position.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Answer, Story } from '../journey/answer.ts';
+import type { Generation } from '../generation.ts';
 import type { Ports } from '../journey/ports.ts';
 import { readMirror } from '../journey/mirror.ts';
 import { readThrough } from '../journey/read-through.ts';
@@ -22,9 +23,7 @@ import { problem } from './problem.ts';
 import { parseTarget, refuseUnknownParameters, type RequestTarget } from './request-target.ts';
 
 export interface RowRoutesOptions {
-  readonly ports: Ports;
-  /** Nothing while MySQL has not been reached yet. */
-  readonly tables: () => ExposedTables | undefined;
+  readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
   readonly log: Log;
 }
@@ -38,15 +37,16 @@ const ROWS_HEAD = Buffer.from('{"rows":[');
 const ROWS_TAIL = Buffer.from(']}');
 
 export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): void {
-  const { telemetry, log } = options;
+  const { generation, telemetry, log } = options;
 
   app.get('/:db/:table/:id', async (request, reply) => {
     const started = performance.now();
     const target = parseTarget(request.raw.url ?? '');
     refuseUnknownParameters(target, []);
-    const table = exposedTable(options.tables(), target);
+    const serving = generation();
+    const table = exposedTable(serving.tables, target);
     const rowRequest = rowRequestOf(table, target.segments[2] ?? '', terms(request));
-    const answer = await readRow(options.ports, rowRequest);
+    const answer = await serving.serve(() => readRow(serving.ports, rowRequest));
     telemetry.answered(table.label, answer.story);
     if (answer.found.kind === 'absent') telemetry.failed('row-not-found');
     telemetry.took('row', (performance.now() - started) / 1000);
@@ -58,9 +58,10 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     const started = performance.now();
     const target = parseTarget(request.raw.url ?? '');
     refuseUnknownParameters(target, ['ids']);
-    const table = exposedTable(options.tables(), target);
+    const serving = generation();
+    const table = exposedTable(serving.tables, target);
     const requests = rowRequestsOf(table, target.parameters.get('ids'), terms(request));
-    const answers = await readMany(options.ports, requests);
+    const answers = await serving.serve(() => readMany(serving.ports, requests));
     for (const answer of answers) telemetry.answered(table.label, answer.story);
     telemetry.took('batch', (performance.now() - started) / 1000);
     const body = bodyOfMany(answers);

@@ -37,12 +37,12 @@ export function includes(seen: SeenStamp | undefined, write: WritePosition): boo
   return seen !== undefined && includesWrite(seen.stamp, write);
 }
 
-/** What this shard's stamp is worth for this table, by the ring of its layer. */
+/** What this shard's stamp is worth for this table. */
 export function standingIn(
   ports: Ports,
   { table }: RowRequest,
-  { layer }: Candidate<ShardPort>,
+  { rings }: Candidate<ShardPort>,
   seen: SeenStamp | undefined,
 ): Standing {
-  return standingOf(seen, table, ports.trustRules?.[layer], ports.now());
+  return standingOf(seen, table, ports.trustRules, rings, ports.now());
 }

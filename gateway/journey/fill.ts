@@ -13,11 +13,13 @@ import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { entryToStore, type StoredEntry, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FillOutcome, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
+import type { FillOutcome, FollowedAs, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
+import { standingIn } from './after-write.ts';
 import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
+import { stampedTo } from './elsewhere.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-import { standingOf, type Trust, usableEntry } from './trust.ts';
+import { type Trust, usableEntry } from './trust.ts';
 
 /** One row to be filled into one shard. */
 export interface Errand {
@@ -62,11 +64,10 @@ async function lookAgain(ports: Ports, errand: Errand, stored: Buffer): Promise<
   const { request, candidate, trust } = errand;
   if (trust.kind !== 'by-stamp') return usableEntry(stored, request.table, trust);
   const read = await candidate.shard.read(request.cacheKey);
-  const standing = standingOf(read.seen, request.table, ports.trustRules?.[candidate.layer], ports.now());
+  const standing = standingIn(ports, request, candidate, read.seen);
   if (standing.kind !== 'vouches' || read.stored === null) return undefined;
   const entry = usableEntry(read.stored, request.table, standing.trust);
-  if (entry !== undefined) ports.seenVersions?.note(candidate.shard.name, entry.version);
-  return entry;
+  return entry !== undefined && mayAnswer(ports, request, candidate, entry, standing.trust) ? entry : undefined;
 }
 
 async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void, because: Unstored): Promise<Answer> {
@@ -91,8 +92,22 @@ async function leaseOrWait(ports: Ports, errand: Errand): Promise<LeaseOutcome> 
   }
 }
 
-function followedAs({ request, trust }: Errand): string | undefined {
-  return trust.kind === 'by-ttl' ? undefined : request.table.followedName;
+function followedAs({ request, trust }: Errand): FollowedAs | undefined {
+  return trust.kind === 'by-ttl' ? undefined : { table: request.table.followedName, ring: trust.ring };
+}
+
+/** Whether time runs forward with it; if so, it is noted as answered. */
+export function mayAnswer(
+  { answeredAhead }: Ports,
+  { cacheKey }: RowRequest,
+  { shard }: Candidate<ShardPort>,
+  { version }: Entry,
+  trust: Trust,
+): boolean {
+  const to = stampedTo(trust);
+  if (!answeredAhead.mayFollow(shard.name, cacheKey, version, to)) return false;
+  if (trust.kind !== 'by-ttl') answeredAhead.note(shard.name, cacheKey, version, to);
+  return true;
 }
 
 async function readOrRelease(ports: Ports, errand: Errand, { token, base }: Taken): Promise<OriginRow> {
@@ -100,9 +115,12 @@ async function readOrRelease(ports: Ports, errand: Errand, { token, base }: Take
   const { noCache, after } = request.terms;
   // The origin's own word is the primary's; and a replica may be behind what was answered from this shard before.
   const replicaWillDo =
-    base !== undefined && !noCache && after === undefined && ports.seenVersions?.covers(candidate.shard.name, base.to);
+    base !== undefined &&
+    !noCache &&
+    after === undefined &&
+    ports.answeredAhead.mayFollow(candidate.shard.name, request.cacheKey, base.to, base.to);
   try {
-    return await ports.origin.read(request.table, request.id, replicaWillDo === true ? base : undefined);
+    return await ports.origin.read(request.table, request.id, replicaWillDo ? base : undefined);
   } catch (error) {
     await release(errand, token, 'keep');
     throw error;
@@ -129,12 +147,25 @@ async function store(
     await release(errand, token, 'drop');
     return unstored(errand, row, reason);
   }
-  const stored = entryToStore(row, table, base, readAtMs, ports.random);
+  const ttlSecondsMax = candidate.layer < table.settings.copies ? Infinity : table.settings.fallbackTtlSeconds;
+  const stored = entryToStore(row, table, base, { readAtMs, ttlSecondsMax, random: ports.random });
   const outcome = await fill(errand, token, stored);
-  if (outcome === 'stored') ports.seenVersions?.note(candidate.shard.name, stored.entry.version);
+  if (outcome === 'stored' && base !== undefined) {
+    ports.answeredAhead.note(candidate.shard.name, request.cacheKey, stored.entry.version, base.to);
+  }
+  if (outcome === 'stored') copyOn(ports, request, candidate);
   return outcome === 'stored'
     ? { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } }
     : unstored(errand, row, WHY_UNFILLED[outcome]);
+}
+
+/** Into the table's other copies, behind the answer. */
+function copyOn(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
+  const copies = Math.min(request.table.settings.copies, ports.layers.depth);
+  for (let layer = 0; layer < copies; layer += 1) {
+    if (layer !== from.layer)
+      void ports.copies.start(ports, request, from, ports.layers.owner(request.cacheKey, layer));
+  }
 }
 
 const WHY_UNFILLED: Readonly<Record<Exclude<FillOutcome, 'stored'> | 'refused', Unstored>> = {

@@ -18,7 +18,7 @@ import type { Candidate } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { HashReply } from '../../shared/shard/shard.ts';
-import { isComplete, isTrusted } from '../../shared/stamp/stamp.ts';
+import { floorOf, isComplete, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, foundAs, type Found, placeOf } from './answer.ts';
 import type { Ports, ShardPort } from './ports.ts';
@@ -74,14 +74,13 @@ async function askShards(ports: Ports, request: RowRequest): Promise<Asked> {
       const standing = standingIn(ports, request, candidate, read.seen);
       if (standing.kind === 'silent') {
         reasons.set(shard.name, standing.because);
-        const rules = ports.trustRules?.[candidate.layer];
-        const trust = rules && trustOfSilent(standing, table, rules);
+        const trust = trustOfSilent(standing, table, candidate.rings);
         if (trust?.kind === 'until-lost')
-          lost.push({ candidate, trust, word: wordOf(ports, request, candidate, read, trust) });
+          lost.push({ candidate, trust, word: wordOf(request, candidate, read, trust) });
       } else if (terms.after !== undefined && !includes(read.seen, terms.after)) {
         reasons.set(shard.name, 'write-not-applied');
       } else {
-        const word = wordOf(ports, request, candidate, read, standing.trust);
+        const word = wordOf(request, candidate, read, standing.trust);
         if ('found' in word) return { answer: answerOf(ports, candidate, standing.trust, word.found) };
         reasons.set(shard.name, word.unknowing);
       }
@@ -100,18 +99,16 @@ async function askShards(ports: Ports, request: RowRequest): Promise<Asked> {
 
 /** What this shard knows of the row. */
 function wordOf(
-  ports: Ports,
   { table }: RowRequest,
-  { layer }: Candidate<ShardPort>,
+  { rings }: Candidate<ShardPort>,
   { stored }: ShardRead<HashReply>,
   trust: Trust,
 ): Word {
-  const rules = ports.trustRules?.[layer];
-  if (rules === undefined || trust.kind === 'by-ttl') return { unknowing: 'not-followed' };
+  if (trust.kind === 'by-ttl') return { unknowing: 'not-followed' };
   const { stamp, floor } = trust;
   const { shape } = table.schema;
   const ofNoRow = (): Word =>
-    isComplete(stamp, table.followedName, rules.ringHash, shape, floor)
+    rings.some((ring) => isCompleteBy(ring, stamp, table))
       ? { found: { kind: 'absent' } }
       : { unknowing: 'incomplete' };
   if (stored === null) return ofNoRow();
@@ -122,6 +119,11 @@ function wordOf(
   if (entry.shape !== shape) return { unknowing: 'other-shape' };
   if (entry.kind === 'too-large') return { unknowing: 'too-large' };
   return { found: { kind: 'row', body: table.schema.encoder.ofTexts(entry.texts) } };
+}
+
+function isCompleteBy(ring: string, stamp: Stamp, { followedName, schema }: ExposedTable): boolean {
+  const floor = floorOf(stamp, followedName, ring);
+  return floor !== undefined && isComplete(stamp, followedName, ring, schema.shape, floor);
 }
 
 function answerOf(ports: Ports, candidate: Candidate<ShardPort>, trust: Trust, found: Found): Answer {

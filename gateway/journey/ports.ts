@@ -5,17 +5,28 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
-import type { FillOutcome, HashReply, LeaseOutcome, LeaseRequest, ShardState } from '../../shared/shard/shard.ts';
+import type {
+  FillOutcome,
+  FollowedAs,
+  HashReply,
+  LeaseOutcome,
+  LeaseRequest,
+  ShardCondition,
+  ShardState,
+} from '../../shared/shard/shard.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Answer } from './answer.ts';
+import type { AnsweredAhead } from './answered-ahead.ts';
+import type { Copies, CopyOutcome } from './copies.ts';
 import type { Flights } from './flights.ts';
-import type { SeenVersions } from './seen-versions.ts';
 import type { TrustRules } from './trust.ts';
 
-/** All but `name` and `state` may throw ShardUnavailable. */
+/** All but `name`, `state` and `condition` may throw ShardUnavailable. */
 export interface ShardPort {
   readonly name: string;
   readonly state: ShardState;
+  /** The state told more exactly, for whoever looks. */
+  readonly condition: ShardCondition;
   read(cacheKey: string): Promise<ShardRead>;
   readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
@@ -25,7 +36,7 @@ export interface ShardPort {
     token: string,
     entry: Entry,
     ttlMs: number,
-    followedAs: string | undefined,
+    followedAs: FollowedAs | undefined,
   ): Promise<FillOutcome>;
   release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
 }
@@ -42,10 +53,10 @@ export interface Ports {
   readonly layers: Layers<ShardPort>;
   readonly origin: OriginPort;
   readonly flights: Flights;
-  /** Nothing where there are no replicas. */
-  readonly seenVersions: SeenVersions | undefined;
-  /** By layer; nothing where sync is off. */
-  readonly trustRules: readonly TrustRules[] | undefined;
+  readonly answeredAhead: AnsweredAhead;
+  readonly copies: Copies;
+  /** Nothing where sync is off. */
+  readonly trustRules: TrustRules | undefined;
   /** Longer than the longest origin read, in ms. */
   readonly leaseTtlMs: number;
   /** How long a read waits for its client's own write to reach the shard, in ms. */
@@ -56,6 +67,10 @@ export interface Ports {
   readonly lookAgain: (table: ExposedTable) => Promise<boolean>;
   /** Whether it is worth asking; a refresh that would fail is not tried. */
   readonly isOriginUp: () => boolean;
+  /** For how long after a shard has lost what it held misses look in the next layer first, in ms. */
+  readonly refillMs: number;
+  /** What was found in one shard was to be filled into another, and that is over. */
+  readonly onCopy: (table: ExposedTable, outcome: CopyOutcome) => void;
   /** A refresh behind a hit has ended. */
   readonly onRefresh: (table: ExposedTable, outcome: Answer['story']['outcome'] | 'failed') => void;
 }

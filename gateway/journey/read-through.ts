@@ -3,6 +3,7 @@
  *
  *     candidates -> one read a shard and tick: the stamp and the entries; next layer if the shard is down or silent
  *        fresh, trusted entry     -> reply                                        hit
+ *        another shard has it     -> reply; copied behind it                      hit, there
  *        none                     -> lease -> origin, batched -> fill -> reply    stored, or unstored and why
  *        another holds the lease  -> wait briefly, look again                     collapsed
  *        no shard vouches         -> what the table's onSyncLost says; else
@@ -19,7 +20,8 @@ import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf, type Unstored } from './answer.ts';
-import { collapsed, type Errand, fillUnderLease, unstored } from './fill.ts';
+import { findElsewhere } from './elsewhere.ts';
+import { collapsed, type Errand, fillUnderLease, mayAnswer, unstored } from './fill.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import {
@@ -35,15 +37,16 @@ import {
 export async function readThrough(ports: Ports, request: RowRequest): Promise<Answer> {
   const silent: Silent[] = [];
   for (let layer = 0; layer < ports.layers.depth; layer += 1) {
-    const candidate = ports.layers.owner(request.cacheKey, layer);
-    if (candidate.shard.state === 'down') continue;
-    try {
-      const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
-      const standing = standingIn(ports, request, candidate, read.seen);
-      if (standing.kind === 'vouches') return await throughShard(ports, request, candidate, read, standing.trust);
-      silent.push({ candidate, read, standing });
-    } catch (error) {
-      if (!(error instanceof ShardUnavailable)) throw error;
+    for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
+      if (candidate.shard.state === 'down') continue;
+      try {
+        const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
+        const standing = standingIn(ports, request, candidate, read.seen);
+        if (standing.kind === 'vouches') return await throughShard(ports, request, candidate, read, standing.trust);
+        silent.push({ candidate, read, standing });
+      } catch (error) {
+        if (!(error instanceof ShardUnavailable)) throw error;
+      }
     }
   }
   return withoutVouching(ports, request, silent);
@@ -62,8 +65,7 @@ async function withoutVouching(ports: Ports, request: RowRequest, silent: readon
   const [first] = silent;
   if (first !== undefined && table.settings.onSyncLost === 'serve') {
     for (const { candidate, read, standing } of silent) {
-      const rules = ports.trustRules?.[candidate.layer];
-      const trust = rules && trustOfSilent(standing, table, rules);
+      const trust = trustOfSilent(standing, table, candidate.rings);
       if (trust === undefined) continue;
       try {
         return await throughShard(ports, request, candidate, read, trust);
@@ -98,7 +100,8 @@ async function throughShard(
     return fillUnderLease(ports, errand, () => undefined);
   }
   const { stored } = read;
-  const entry = stored === null ? undefined : usableEntry(stored, table, trust);
+  const known = stored === null ? undefined : usableEntry(stored, table, trust);
+  const entry = known !== undefined && mayAnswer(ports, request, candidate, known, trust) ? known : undefined;
   const now = ports.now();
   const life = entry && lifeOf(entry, table, trust, now);
 
@@ -109,12 +112,20 @@ async function throughShard(
     life.freshSeconds > 0 &&
     life.ageSeconds <= terms.maxAgeSeconds
   ) {
-    ports.seenVersions?.note(candidate.shard.name, entry.version);
     if (isSoftlyExpired(entry, table, trust, life)) refreshInBackground(ports, request, candidate, trust);
+    if (isDrawn(ports, table)) warmFallback(ports, request, candidate);
     return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), ...lostIn(trust) } };
   }
   if (terms.onlyIfCached) throw notCached();
   const fwd = whyForward(request, life);
+  if (fwd !== 'request') {
+    const found = await findElsewhere(ports, request, candidate, trust);
+    if (found !== undefined) {
+      void ports.copies.start(ports, request, found.candidate, candidate);
+      mayAnswer(ports, request, found.candidate, found.entry, found.trust);
+      return { found: foundIn(found.entry), story: { outcome: 'hit', ...ages(found.life, found.candidate) } };
+    }
+  }
   const over = leaseOver(request, stored, entry, fwd, now);
   const errand: Errand = { request, candidate, trust, fwd, over };
   try {
@@ -148,6 +159,17 @@ function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candi
       // The row is still fresh; the next reader tries again.
       () => ports.onRefresh(request.table, 'failed'),
     );
+}
+
+function isDrawn({ random }: Ports, { settings: { warmOneIn } }: ExposedTable): boolean {
+  return warmOneIn > 0 && random() * warmOneIn < 1;
+}
+
+/** What is read often is read of the next layer as soon as its shard is lost: it should be there. */
+function warmFallback(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
+  const next = from.layer + 1;
+  if (next < ports.layers.depth)
+    void ports.copies.start(ports, request, from, ports.layers.owner(request.cacheKey, next));
 }
 
 function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReason {

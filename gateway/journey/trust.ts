@@ -8,15 +8,22 @@
 import { ageSeconds, decodeEntry, type Entry, freshSeconds, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
-import { floorOf, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
+import { isTrusted, oldestFloorOf, type Stamp } from '../../shared/stamp/stamp.ts';
 
 export type Trust =
   /** Not followed, or nobody has ever followed it here: entries live by their TTL. */
   | { readonly kind: 'by-ttl'; readonly syncLost?: SilentBecause }
-  /** The shard vouches for its entries from `floor` on; it has heard of every change up to stamp.asOf. */
-  | { readonly kind: 'by-stamp'; readonly stamp: Stamp; readonly floor: string }
+  /** The shard vouches for its entries from `floor` on, by this ring; it has heard of every change up to stamp.asOf. */
+  | ({ readonly kind: 'by-stamp' } & ByStamp)
   /** It vouched until stamp.asOf; from then on its entries live by the table's TTL (`onSyncLost: serve`). */
-  | { readonly kind: 'until-lost'; readonly stamp: Stamp; readonly floor: string; readonly syncLost: SilentBecause };
+  | ({ readonly kind: 'until-lost'; readonly syncLost: SilentBecause } & ByStamp);
+
+interface ByStamp {
+  readonly stamp: Stamp;
+  /** The definition of the layer's ring by which the key lies there. */
+  readonly ring: string;
+  readonly floor: string;
+}
 
 export type Standing =
   | { readonly kind: 'vouches'; readonly trust: Trust }
@@ -37,18 +44,20 @@ export type SilentBecause =
   | 'told-again';
 
 export interface TrustRules {
-  /** Of the ring that this gateway places keys by. */
-  readonly ringHash: string;
   readonly stalenessBoundMs: number;
 }
 
 const BY_TTL: Standing = { kind: 'vouches', trust: { kind: 'by-ttl' } };
 
-/** @param rules nothing where sync is off. */
+/**
+ * @param rules nothing where sync is off.
+ * @param rings the definitions of its layer's ring by which the key lies in the shard.
+ */
 export function standingOf(
   seen: SeenStamp | undefined,
   table: ExposedTable,
   rules: TrustRules | undefined,
+  rings: readonly string[],
   now: number,
 ): Standing {
   if (rules === undefined || !table.settings.follow) return BY_TTL;
@@ -56,22 +65,23 @@ export function standingOf(
   // Nor will the sync worker follow it, once it has looked.
   if (table.unusable !== undefined) return silent('not-followed');
   if (seen === undefined) return silent('no-stamp');
-  const because = shardStanding(seen, rules, now);
+  const because = shardStanding(seen, rules, rings, now);
   if (because !== undefined) return silent(because);
-  const floor = floorOf(seen.stamp, table.followedName, rules.ringHash);
-  if (floor === undefined) return silent('not-followed');
+  const oldest = oldestFloorOf(seen.stamp, table.followedName, rings);
+  if (oldest === undefined) return silent('not-followed');
   if (seen.stamp.again !== undefined && table.settings.mode === 'mirror') return silent('told-again');
-  return { kind: 'vouches', trust: { kind: 'by-stamp', stamp: seen.stamp, floor } };
+  return { kind: 'vouches', trust: { kind: 'by-stamp', stamp: seen.stamp, ...oldest } };
 }
 
 /** Why a shard with a stamp vouches for no table; nothing where it can. */
 export function shardStanding(
   { stamp, wentBack }: SeenStamp,
-  { ringHash, stalenessBoundMs }: TrustRules,
+  { stalenessBoundMs }: TrustRules,
+  rings: readonly string[],
   now: number,
 ): SilentBecause | undefined {
   if (wentBack) return 'went-back';
-  if (!Object.hasOwn(stamp.rings, ringHash)) return 'not-followed';
+  if (!rings.some((ring) => Object.hasOwn(stamp.rings, ring))) return 'not-followed';
   if (now - stamp.asOf > stalenessBoundMs) return 'behind';
   return stamp.asOf - now > stalenessBoundMs ? 'clock-ahead' : undefined;
 }
@@ -80,15 +90,15 @@ export function shardStanding(
 export function trustOfSilent(
   { because, seen }: Standing & { kind: 'silent' },
   table: ExposedTable,
-  { ringHash }: TrustRules,
+  rings: readonly string[],
 ): Trust | undefined {
   switch (because) {
     case 'no-stamp':
       return { kind: 'by-ttl', syncLost: because };
     case 'behind': {
       const stamp = seen?.stamp;
-      const floor = stamp && floorOf(stamp, table.followedName, ringHash);
-      return stamp && floor !== undefined ? { kind: 'until-lost', stamp, floor, syncLost: because } : undefined;
+      const oldest = stamp && oldestFloorOf(stamp, table.followedName, rings);
+      return stamp && oldest && { kind: 'until-lost', stamp, ...oldest, syncLost: because };
     }
     case 'not-followed':
     case 'clock-ahead':

@@ -10,7 +10,7 @@ export interface RingView {
     readonly ring: string;
     readonly shards: readonly {
       readonly shard: string;
-      /** `ok`, `down`, or why it does not vouch for what it holds (SilentBecause). */
+      /** Its ShardCondition: `ok`, `down`, `slow`, …; or why it does not vouch for what it holds (SilentBecause). */
       readonly state: string;
       /** Of the hash space; a ring's shares add up to 1. */
       readonly share: number;
@@ -26,11 +26,11 @@ export async function ringView({
   trustRules,
   now,
 }: Pick<Ports, 'layers' | 'trustRules' | 'now'>): Promise<RingView> {
-  const views = layers.layers.map(async ({ name, shards, shares }, layer) => ({
+  const views = layers.layers.map(async ({ name, shards, shares, rings }) => ({
     ring: name,
     shards: await Promise.all(
       [...shards].map(async ([shardName, shard]) => {
-        const { state, asOf, lagMs } = await standingView(shard, trustRules?.[layer], now());
+        const { state, asOf, lagMs } = await standingView(shard, trustRules, rings, now());
         return { shard: shardName, state, share: Number((shares.get(shardName) ?? 0).toFixed(4)), asOf, lagMs };
       }),
     ),
@@ -38,18 +38,17 @@ export async function ringView({
   return { layers: await Promise.all(views) };
 }
 
-async function standingView(shard: ShardPort, rules: TrustRules | undefined, now: number) {
-  const { state } = shard;
-  if (rules === undefined || state === 'down') return { state, asOf: null, lagMs: null };
+async function standingView(shard: ShardPort, rules: TrustRules | undefined, rings: readonly string[], now: number) {
+  if (rules === undefined || shard.state === 'down') return { state: shard.condition, asOf: null, lagMs: null };
   try {
     const seen = await shard.seenStamp();
     if (seen === undefined) return { state: 'no-stamp', asOf: null, lagMs: null };
     const { asOf } = seen.stamp;
-    const standing = shardStanding(seen, rules, now);
-    return { state: standing ?? state, asOf: new Date(asOf).toISOString(), lagMs: Math.max(0, now - asOf) };
+    const standing = shardStanding(seen, rules, rings, now);
+    return { state: standing ?? shard.condition, asOf: new Date(asOf).toISOString(), lagMs: Math.max(0, now - asOf) };
   } catch {
     // It went away meanwhile.
-    return { state: shard.state, asOf: null, lagMs: null };
+    return { state: shard.condition, asOf: null, lagMs: null };
   }
 }
 
@@ -68,6 +67,6 @@ export function ownerView(layers: Layers<ShardPort>, tables: Iterable<ExposedTab
   const table = [...tables].find((exposed) => exposed.rowIdOf(key) !== undefined);
   const candidates = layers
     .routed(key, table?.settings.mirrored ?? EVERY_LAYER)
-    .map(({ layer, ring, shard }) => ({ layer, ring, shard: shard.name, state: shard.state }));
+    .map(({ layer, ring, shard }) => ({ layer, ring, shard: shard.name, state: shard.condition }));
   return { key, candidates };
 }

@@ -10,6 +10,7 @@
 import type { Channel, Options } from 'amqplib';
 import type { Config, SyncConfig } from '../config/schema.ts';
 import { SetupError } from '../errors/errors.ts';
+import { endpointsOf } from '../shard/shard-layers.ts';
 import { answered, declarationError } from './broker-errors.ts';
 import type { BrokerConnection } from './connection.ts';
 
@@ -37,7 +38,7 @@ export const DELIVERY_LIMIT = 2_147_483_647;
 
 export function topologyOf({ rings }: Pick<Config, 'rings'>, { name, broker }: SyncConfig): Topology {
   const shards = rings.flatMap((ring) =>
-    Object.keys(ring.shards).map((shard) => ({
+    [...endpointsOf(ring).keys()].map((shard) => ({
       ring: ring.name,
       shard,
       queue: `ringfill.${name}.${ring.name}.${shard}`,

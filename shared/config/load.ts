@@ -3,17 +3,20 @@
  *
  * No message quotes a value or a line of the file: passwords stand there.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Ajv, type ErrorObject } from 'ajv';
+import { isDeepStrictEqual } from 'node:util';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
 import { type Document, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { describeBroker } from '../broker/broker-url.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { codeOf, messageOf, type Problem, SetupError } from '../errors/errors.ts';
 import { mysqlOptions } from '../origin/mysql-url.ts';
-import { redisOptions } from '../shard/endpoint.ts';
+import { type Endpoint, redisOptions } from '../shard/endpoint.ts';
+import { ringHash } from '../ring/ring-hash.ts';
 import { interpolate } from './interpolate.ts';
-import { type Config, ConfigSchema } from './schema.ts';
+import { type Config, ConfigSchema, type FormerRingConfig, type RingConfig } from './schema.ts';
 
 /** A problem at a place in the document. */
 interface Fault {
@@ -23,11 +26,28 @@ interface Fault {
   readonly mend?: string;
 }
 
+/** The configuration, and which one it is. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Of the file as it lies there, secrets not yet filled in; hex, as `sha256sum` prints it. */
+  readonly sha256: string;
+}
+
 /** Throws SetupError: `config-unreadable`, `config-secret-missing`, `config-invalid`. */
 export function loadConfig(path: string, env: NodeJS.ProcessEnv = process.env): Config {
-  let text: string;
+  return loadConfigFile(path, env).config;
+}
+
+/** Throws as loadConfig does. */
+export function loadConfigFile(path: string, env: NodeJS.ProcessEnv = process.env): LoadedConfig {
+  const bytes = readConfigFile(path);
+  const config = parseConfig(bytes.toString('utf8'), path, env);
+  return { config, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+function readConfigFile(path: string): Buffer {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (error) {
     const absent = codeOf(error) === 'ENOENT';
     const message = absent ? 'there is no such file' : messageOf(error);
@@ -36,7 +56,6 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv = process.env): 
       : 'make it a file that this user may read';
     throw new SetupError([{ code: 'config-unreadable', where: path, message, mend }], { cause: error });
   }
-  return parseConfig(text, path, env);
 }
 
 /** @param path only for the messages. */
@@ -53,8 +72,7 @@ export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv =
   });
   refuse(inFile(missing));
 
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: false });
-  const validate = ajv.compile<Config>(ConfigSchema);
+  const validate = validator();
   if (!validate(value)) {
     const errors = validate.errors ?? [];
     refuse(inFile(errors.filter(isTelling).map(faultOf)));
@@ -64,6 +82,14 @@ export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv =
   }
   refuse(inFile([...unusableAddresses(value), ...contradictions(value)]));
   return value;
+}
+
+let compiled: ValidateFunction<Config> | undefined;
+
+/** Compiled once: it takes longer than all the rest, and a reload happens while requests wait. */
+function validator(): ValidateFunction<Config> {
+  compiled ??= new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: false }).compile(ConfigSchema);
+  return compiled;
 }
 
 function refuse(problems: readonly Problem[]): void {
@@ -112,10 +138,12 @@ function unusableAddresses({ origin, rings, sync }: Config): Fault[] {
       () => mysqlOptions(url),
     ]),
     ...rings.flatMap((ring, index) =>
-      Object.entries(ring.shards).map(([shard, endpoint]): [string[], () => unknown] => [
-        ['rings', String(index), 'shards', shard],
-        () => redisOptions(endpoint),
-      ]),
+      definitionsOf(ring, index).flatMap(({ shards, path }) =>
+        Object.entries(shards).map(([shard, endpoint]): [string[], () => unknown] => [
+          [...path, 'shards', shard],
+          () => redisOptions(endpoint),
+        ]),
+      ),
     ),
   ];
   if (sync !== undefined) {
@@ -138,29 +166,17 @@ function unusableAddresses({ origin, rings, sync }: Config): Fault[] {
 
 /** What the schema cannot say. */
 function contradictions(config: Config): Fault[] {
-  const faults: Fault[] = [];
-  const seen = new Set<string>();
-  for (const [index, ring] of config.rings.entries()) {
-    const at = ['rings', String(index)];
-    const names: [name: string, path: string[]][] = [
-      [ring.name, [...at, 'name']],
-      ...Object.keys(ring.shards).map((shard): [string, string[]] => [shard, [...at, 'shards', shard]]),
-    ];
-    for (const [name, path] of names) {
-      if (seen.has(name)) {
-        const message = `${name} is used twice; every ring and shard has a name of its own`;
-        faults.push({ code: 'config-invalid', path, message });
-      }
-      seen.add(name);
-    }
-  }
-  faults.push(...sharedServers(config));
+  const faults: Fault[] = [
+    ...repeatedNames(config),
+    ...config.rings.flatMap(impossibleFormers),
+    ...sharedServers(config),
+  ];
   if (config.sync !== undefined && 2 * config.sync.heartbeatMs > config.sync.stalenessBoundMs) {
     const { heartbeatMs, stalenessBoundMs } = config.sync;
     const message = `heartbeatMs (${heartbeatMs}) is more than half of stalenessBoundMs (${stalenessBoundMs}): between two heartbeats no shard would be believed`;
     faults.push({ code: 'config-invalid', path: ['sync', 'heartbeatMs'], message });
   }
-  faults.push(...impossibleMirrors(config), ...impossibleOutlets(config));
+  faults.push(...impossibleTables(config), ...impossibleOutlets(config));
   const places: [path: string[], settings: Config['tables'][string]][] = [
     [['defaults'], config.defaults],
     ...Object.entries(config.tables).map(([label, table]): [string[], typeof table] => [['tables', label], table]),
@@ -175,7 +191,7 @@ function contradictions(config: Config): Fault[] {
   return faults;
 }
 
-function impossibleMirrors({ tables, defaults, rings, sync }: Config): Fault[] {
+function impossibleTables({ tables, defaults, rings, sync }: Config): Fault[] {
   const faults: Fault[] = [];
   const layerCount = rings.length;
   const shards = new Set(rings.flatMap((ring) => Object.keys(ring.shards)));
@@ -183,6 +199,9 @@ function impossibleMirrors({ tables, defaults, rings, sync }: Config): Fault[] {
     const fault = (setting: string, message: string) =>
       faults.push({ code: 'config-invalid', path: ['tables', label, setting], message });
     const { shard, copies, strategy } = table;
+    if (copies !== undefined && copies > layerCount) {
+      fault('copies', `${copies} copies need as many rings, and there are ${layerCount}`);
+    }
     if ((table.mode ?? defaults.mode) !== 'mirror') {
       if (shard !== undefined) fault('shard', 'only a mirror (mode: mirror) can lie in one shard');
       continue;
@@ -194,9 +213,6 @@ function impossibleMirrors({ tables, defaults, rings, sync }: Config): Fault[] {
     }
     if (shard !== undefined && !shards.has(shard)) fault('shard', `there is no shard ${shard} in any ring`);
     if (shard !== undefined && copies !== undefined && copies > 1) fault('copies', 'a table in one shard has one copy');
-    if (copies !== undefined && copies > layerCount) {
-      fault('copies', `${copies} copies need as many rings, and there are ${layerCount}`);
-    }
   }
   return faults;
 }
@@ -240,17 +256,79 @@ function impossibleOutlets({ tables, defaults, sync }: Config): Fault[] {
   return faults;
 }
 
+/** What a ring is now, and what it was, each with its place in the document. */
+function definitionsOf(ring: RingConfig, index: number): (FormerRingConfig & { readonly path: readonly string[] })[] {
+  const at = ['rings', String(index)];
+  const former = (ring.former ?? []).map((definition, number) => ({
+    ...definition,
+    path: [...at, 'former', String(number)],
+  }));
+  return [{ ...ring, path: at }, ...former];
+}
+
+/** Every shard of a ring once: where the newest definition names it. */
+function shardsOf(ring: RingConfig, index: number): Map<string, { endpoint: Endpoint; path: readonly string[] }> {
+  const shards = new Map<string, { endpoint: Endpoint; path: readonly string[] }>();
+  for (const definition of definitionsOf(ring, index)) {
+    for (const [shard, endpoint] of Object.entries(definition.shards)) {
+      if (!shards.has(shard)) shards.set(shard, { endpoint, path: [...definition.path, 'shards', shard] });
+    }
+  }
+  return shards;
+}
+
+function repeatedNames({ rings }: Config): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Set<string>();
+  for (const [index, ring] of rings.entries()) {
+    const names: [name: string, path: readonly string[]][] = [
+      [ring.name, ['rings', String(index), 'name']],
+      ...[...shardsOf(ring, index)].map(([shard, { path }]): [string, readonly string[]] => [shard, path]),
+    ];
+    for (const [name, path] of names) {
+      if (seen.has(name)) {
+        const message = `${name} is used twice; every ring and shard has a name of its own`;
+        faults.push({ code: 'config-invalid', path, message });
+      }
+      seen.add(name);
+    }
+  }
+  return faults;
+}
+
+/** A name is one server in all of a ring's definitions, and no two definitions place keys alike. */
+function impossibleFormers(ring: RingConfig, index: number): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (path: readonly string[], message: string) => faults.push({ code: 'config-invalid', path, message });
+  const shards = shardsOf(ring, index);
+  const seen = new Map<string, string>();
+  for (const [number, definition] of definitionsOf(ring, index).entries()) {
+    const { path, until } = definition;
+    for (const [shard, endpoint] of Object.entries(definition.shards)) {
+      if (isDeepStrictEqual(endpoint, shards.get(shard)?.endpoint)) continue;
+      const message = `${shard} is elsewhere in a newer definition of the ring; a name is one server, so give it one address in all of them`;
+      fault([...path, 'shards', shard], message);
+    }
+    const hash = ringHash(Object.keys(definition.shards), definition.placement ?? 'balanced');
+    const same = seen.get(hash);
+    if (same === undefined) seen.set(hash, number === 0 ? 'the ring as it is now' : `former ${number - 1}`);
+    else fault(path, `is the same as ${same}, with the same shards and placement: leave it out`);
+    if (until !== undefined && Number.isNaN(Date.parse(until))) fault([...path, 'until'], 'there is no such time');
+  }
+  return faults;
+}
+
 /** With sync every shard has a stamp of its own, and a Redis database has one place for it. */
 function sharedServers({ rings, sync }: Config): Fault[] {
   const faults: Fault[] = [];
   const seen = new Map<string, string>();
   for (const [index, ring] of rings.entries()) {
-    for (const [shard, endpoint] of Object.entries(ring.shards)) {
+    for (const [shard, { endpoint, path }] of shardsOf(ring, index)) {
       const address = JSON.stringify(endpoint);
       const other = seen.get(address);
       if (sync !== undefined && other !== undefined) {
         const message = `is the same Redis as ${other}; with sync, every shard needs a server or a database number of its own`;
-        faults.push({ code: 'config-invalid', path: ['rings', String(index), 'shards', shard], message });
+        faults.push({ code: 'config-invalid', path, message });
       }
       seen.set(address, shard);
     }

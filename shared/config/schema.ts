@@ -7,6 +7,9 @@ import { LOG_LEVELS } from '../telemetry/log.ts';
 
 const closed = { additionalProperties: false } as const;
 
+/** How many former definitions of a ring may be kept at once. */
+export const FORMER_RINGS_MAX = 4;
+
 const seconds = (description: string, defaultValue: number, maximum = 31_536_000) =>
   Type.Integer({ description: `${description} Seconds.`, default: defaultValue, minimum: 1, maximum });
 
@@ -44,6 +47,36 @@ const ShardEndpoint = Type.Union(
   },
 );
 
+const PLACEMENT_CHOICES = [Type.Literal('balanced'), Type.Literal('ketama')] as const;
+
+const shardsOf = (description: string) =>
+  Type.Record(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,64}$' }), ShardEndpoint, {
+    ...closed,
+    minProperties: 1,
+    description,
+  });
+
+const FormerRing = Type.Object(
+  {
+    shards: shardsOf('The shards that it had then, each where it is now.'),
+    placement: Type.Optional(
+      Type.Union([...PLACEMENT_CHOICES], {
+        default: 'balanced',
+        description: 'How it placed keys then: balanced or ketama, as of a ring.',
+      }),
+    ),
+    until: Type.Optional(
+      Type.String({
+        pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$',
+        description:
+          'From when on it may be dropped, as 2026-11-24T10:00:00Z: what was cached by it has expired then. ' +
+          '`ringfill ring settle` drops it; nothing happens by itself.',
+      }),
+    ),
+  },
+  { ...closed, description: 'What the ring was before a change.' },
+);
+
 const Ring = Type.Object(
   {
     name: Type.String({
@@ -51,19 +84,24 @@ const Ring = Type.Object(
       description: 'Shown in Cache-Status, metrics and /-/ring.',
     }),
     placement: Type.Optional(
-      Type.Union([Type.Literal('balanced'), Type.Literal('ketama')], {
+      Type.Union([...PLACEMENT_CHOICES], {
         default: 'balanced',
         description:
           'balanced: 8,000 points a shard, the busiest has at most 1.05 of its share. ' +
           'ketama: as twemproxy places keys with hash: md5, distribution: ketama; name the shards as twemproxy does.',
       }),
     ),
-    shards: Type.Record(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,64}$' }), ShardEndpoint, {
-      ...closed,
-      minProperties: 1,
-      description:
-        'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
-    }),
+    shards: shardsOf(
+      'The ring’s shards by name. The name is what is hashed: give it to the replacement of a lost server.',
+    ),
+    former: Type.Optional(
+      Type.Array(FormerRing, {
+        maxItems: FORMER_RINGS_MAX,
+        description:
+          'While the ring changes: what it was before, the newest first. Changes go on to reach the shards by these too, ' +
+          'and what lies where they placed it stays usable. `ringfill ring add` and its like write this.',
+      }),
+    ),
   },
   { ...closed, description: 'A consistent-hash ring of Redis servers.' },
 );
@@ -78,11 +116,23 @@ const TableSettings = {
   }),
   copies: Type.Integer({
     description:
-      'Of a mirror: how many layers hold each row. With 2, a lost Redis is answered for by the next ring. Never more than ' +
-      'there are rings.',
-    default: 2,
+      'How many layers hold each row. With 2, the next ring has what a lost Redis had: a mirror goes on answering, and a ' +
+      'read-through table spares MySQL the rush, for twice the memory. Never more than there are rings. Default: 2 for a ' +
+      'mirror, 1 for a read-through.',
     minimum: 1,
     maximum: 8,
+  }),
+  fallbackTtlSeconds: seconds(
+    'How long a fallback ring keeps a row while it stands in for another ring (that is, past the table’s copies).',
+    3_600,
+  ),
+  warmOneIn: Type.Integer({
+    description:
+      'One hit in so many, at random, copies the row into the next ring, so that what is read most is there already when ' +
+      'its Redis is lost. 0: never.',
+    default: 100,
+    minimum: 0,
+    maximum: 1_000_000,
   }),
   onIncomplete: Type.Union([Type.Literal('unavailable'), Type.Literal('origin')], {
     description:
@@ -403,6 +453,18 @@ export const ConfigSchema = Type.Object(
           description:
             'Late or failed commands in a row that take a shard out of use; a closed connection does at once.',
         }),
+        refillSeconds: seconds(
+          'For how long, after a shard has lost what it held, misses there look into the next ring before MySQL is asked.',
+          600,
+        ),
+        slowMs: Type.Integer({
+          default: 100,
+          minimum: 0,
+          maximum: 10_000,
+          description:
+            'A shard whose answers take longer for most of half a second is out of use until it is quick again; never more ' +
+            'than half of all shards. Far above a round trip, below timeoutMs. Milliseconds; 0: off.',
+        }),
       },
       { ...closed, default: {}, description: 'What holds for every Redis.' },
     ),
@@ -417,7 +479,11 @@ export const ConfigSchema = Type.Object(
       description: 'In front of every key, for a Redis that others use too.',
     }),
     defaults: Type.Object(
-      { ...TableSettings, softTtlSeconds: Type.Optional(TableSettings.softTtlSeconds) },
+      {
+        ...TableSettings,
+        copies: Type.Optional(TableSettings.copies),
+        softTtlSeconds: Type.Optional(TableSettings.softTtlSeconds),
+      },
       {
         ...closed,
         default: {},
@@ -554,6 +620,7 @@ export const ConfigSchema = Type.Object(
 export type Config = Static<typeof ConfigSchema>;
 export type TableConfig = Config['tables'][string];
 export type RingConfig = Config['rings'][number];
+export type FormerRingConfig = NonNullable<RingConfig['former']>[number];
 export type SyncConfig = NonNullable<Config['sync']>;
 export type OutletsConfig = NonNullable<SyncConfig['outlets']>;
 export type SubscriberConfig = OutletsConfig['subscribers'][string];

@@ -39,6 +39,8 @@ export const catalogue = {
   'config-unreadable': { title: 'The configuration file cannot be read' },
   'config-invalid': { title: 'The configuration is not valid' },
   'config-secret-missing': { title: 'A secret that the configuration names is not there' },
+  'config-unwritable': { title: 'The configuration file cannot be replaced' },
+  'ring-change-refused': { title: 'The ring cannot be changed so' },
   'keys-collide': { title: 'Two exposed tables could use the same cache key' },
   'table-missing': { title: 'An exposed table does not exist' },
   'table-not-granted': { title: 'MySQL does not let us read an exposed table' },

@@ -15,14 +15,23 @@ export class RequestRefused extends Error {
   }
 }
 
-/** Go round: this shard did not answer in time, or at all. Another layer or the origin can. */
+/**
+ * - `out-of-use`: it was not asked, for it is down, slow or refuses everything. Nothing has been done there.
+ * - `refused`: it is there and says no, or is known to, as a full Redis does to writes. Nothing has been done there.
+ * - `silent`: it was asked and did not answer in time, or the connection broke. It may have been done, or will yet be.
+ */
+export type ShardTrouble = 'out-of-use' | 'refused' | 'silent';
+
+/** Go round: this shard did not answer in time, or at all, or refused. Another layer or the origin can. */
 export class ShardUnavailable extends Error {
   readonly shard: string;
+  readonly kind: ShardTrouble;
 
-  constructor(shard: string, why: string, options?: ErrorOptions) {
+  constructor(shard: string, why: string, options?: ErrorOptions & { kind?: ShardTrouble }) {
     super(`shard ${shard}: ${why}`, options);
     this.name = 'ShardUnavailable';
     this.shard = shard;
+    this.kind = options?.kind ?? 'silent';
   }
 }
 

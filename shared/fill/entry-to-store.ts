@@ -45,16 +45,23 @@ export interface StoredEntry {
   readonly keptMs: number;
 }
 
-/** @param readAtMs when the read began. */
+export interface StoringTerms {
+  /** When the read began. */
+  readonly readAtMs: number;
+  /** A shard that has the row only while another is away keeps it for no longer. */
+  readonly ttlSecondsMax?: number;
+  readonly random: () => number;
+}
+
 export function entryToStore(
   row: OriginRow,
   table: ExposedTable,
   base: LeaseBase | undefined,
-  readAtMs: number,
-  random: () => number,
+  { readAtMs, ttlSecondsMax = Infinity, random }: StoringTerms,
 ): StoredEntry {
   const { ttlSeconds, negativeTtlSeconds, followedTtlSeconds, ttlJitterPercent, graceSeconds } = table.settings;
-  const jittered = (seconds: number) => Math.max(1, Math.round(seconds * (1 - (random() * ttlJitterPercent) / 100)));
+  const jittered = (seconds: number) =>
+    Math.max(1, Math.round(Math.min(seconds, ttlSecondsMax) * (1 - (random() * ttlJitterPercent) / 100)));
   const proof = base === undefined ? undefined : row.proof;
   const common = {
     exactness: proof?.exactness ?? ('inexact' as const),

@@ -4,8 +4,9 @@
  *     closed --(failuresToOpen failures in a row, or trip())--> open --(backoff, probe() passes)--> closed
  *                                                                 ^--(probe() fails: longer backoff)--'
  *
- * The trial after an outage is the breaker's own probe, never a user's request: nobody waits to find out.
- * A server that keeps failing soon after its probe passed is kept out longer each time.
+ * The trial after an outage is the breaker's own probe, never a user's request: nobody waits to find out. For the first
+ * `trialMs` after it one failure opens it again. A server that keeps failing soon after its probe passed is kept out
+ * longer each time.
  */
 import { Backoff } from './backoff.ts';
 
@@ -21,6 +22,10 @@ export interface BreakerOptions {
   readonly backoff?: Backoff;
   /** Failing again within this after closing counts as the same outage. */
   readonly steadyAfterMs?: number;
+  /** For so long after closing, one failure opens it again. Default: 0. */
+  readonly trialMs?: number;
+  /** A monotonic clock, in ms. */
+  readonly now?: () => number;
 }
 
 const FIRST_PROBE_AFTER_MS = 100;
@@ -30,6 +35,8 @@ export class Breaker {
   readonly #options: BreakerOptions;
   readonly #backoff: Backoff;
   readonly #steadyAfterMs: number;
+  readonly #trialMs: number;
+  readonly #now: () => number;
   #state: BreakerState = 'closed';
   #failuresInARow = 0;
   #closedAt = -Infinity;
@@ -40,10 +47,17 @@ export class Breaker {
     this.#options = options;
     this.#backoff = options.backoff ?? new Backoff(FIRST_PROBE_AFTER_MS, PROBE_EVERY_MS_MAX);
     this.#steadyAfterMs = options.steadyAfterMs ?? 5_000;
+    this.#trialMs = options.trialMs ?? 0;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   get state(): BreakerState {
     return this.#state;
+  }
+
+  /** It has only just closed. */
+  get isOnTrial(): boolean {
+    return this.#state === 'closed' && this.#now() - this.#closedAt < this.#trialMs;
   }
 
   succeeded(): void {
@@ -53,7 +67,7 @@ export class Breaker {
   failed(why: string): void {
     if (this.#state === 'open') return;
     this.#failuresInARow += 1;
-    if (this.#failuresInARow >= this.#options.failuresToOpen) this.trip(why);
+    if (this.#failuresInARow >= this.#options.failuresToOpen || this.isOnTrial) this.trip(why);
   }
 
   /** Opens at once: the failure leaves no doubt, such as a closed connection. */
@@ -61,7 +75,7 @@ export class Breaker {
     if (this.#state === 'open' || this.#stopped) return;
     this.#state = 'open';
     this.#failuresInARow = 0;
-    if (performance.now() - this.#closedAt > this.#steadyAfterMs) this.#backoff.reset();
+    if (this.#now() - this.#closedAt > this.#steadyAfterMs) this.#backoff.reset();
     this.#options.onChange('open', why);
     this.#probeLater();
   }
@@ -87,7 +101,7 @@ export class Breaker {
     }
     if (this.#stopped) return;
     this.#state = 'closed';
-    this.#closedAt = performance.now();
+    this.#closedAt = this.#now();
     this.#options.onChange('closed', 'answers again');
   }
 }

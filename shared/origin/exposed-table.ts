@@ -12,6 +12,11 @@ import type { TableSchema } from './table-schema.ts';
 
 export interface TableSettings {
   readonly mode: 'read-through' | 'mirror';
+  /** How many layers hold each row; there may be fewer. */
+  readonly copies: number;
+  readonly fallbackTtlSeconds: number;
+  /** One hit in so many is copied into the next layer; 0: none. */
+  readonly warmOneIn: number;
   /** Of a mirror: where its rows lie. */
   readonly mirrored: Route | undefined;
   readonly onIncomplete: 'unavailable' | 'origin';
@@ -113,9 +118,13 @@ function settingsOf(label: string, config: Config): TableSettings {
   // A soft TTL from the defaults is meant for the defaults' TTL.
   const soft = own.softTtlSeconds ?? (own.ttlSeconds === undefined ? config.defaults.softTtlSeconds : undefined);
   const mode = own.mode ?? config.defaults.mode;
+  const copies = copiesOf(own, config);
   return {
     mode,
-    mirrored: mode === 'mirror' ? routeOf(own, config) : undefined,
+    copies,
+    fallbackTtlSeconds: own.fallbackTtlSeconds ?? config.defaults.fallbackTtlSeconds,
+    warmOneIn: own.warmOneIn ?? config.defaults.warmOneIn,
+    mirrored: mode === 'mirror' ? routeOf(own, copies, config) : undefined,
     onIncomplete: own.onIncomplete ?? config.defaults.onIncomplete,
     ttlSeconds,
     softTtlSeconds: soft ?? Math.max(1, Math.round(ttlSeconds * SOFT_TTL_SHARE)),
@@ -132,7 +141,12 @@ function settingsOf(label: string, config: Config): TableSettings {
   };
 }
 
-function routeOf({ shard, copies }: TableConfig, { rings, defaults }: Config): Route {
+function routeOf({ shard }: TableConfig, copies: number, { rings }: Config): Route {
   if (shard !== undefined) return { kind: 'shard', name: shard };
-  return { kind: 'layers', count: Math.min(copies ?? defaults.copies, rings.length) };
+  return { kind: 'layers', count: Math.min(copies, rings.length) };
+}
+
+/** Of a table's rows, if there are as many rings. */
+export function copiesOf(table: TableConfig, { defaults }: Pick<Config, 'defaults'>): number {
+  return table.copies ?? defaults.copies ?? ((table.mode ?? defaults.mode) === 'mirror' ? 2 : 1);
 }

@@ -26,7 +26,14 @@ const REMEMBERED_KEYS_MAX = 100_000;
 /** Longer keys are looked up each time: anybody can ask for long ones, and nobody asks for them often. */
 const REMEMBERED_LENGTH_MAX = 256;
 
-const HASH_SPACE = 2 ** 32;
+/** How many places there are. */
+export const HASH_SPACE = 2 ** 32;
+
+/** A stretch of the hash space that one shard owns: from behind the arc before it up to `last`, that place included. */
+export interface Arc {
+  readonly last: number;
+  readonly shard: string;
+}
 
 export class Continuum {
   readonly #shards: readonly string[];
@@ -70,6 +77,15 @@ export class Continuum {
     }
     const index = low === this.#points.length ? 0 : low;
     return this.#shards[this.#shardAt[index] as number] as string;
+  }
+
+  /** The whole hash space in order, from place 0 on; the last arc ends at 2^32 - 1. */
+  *arcs(): Generator<Arc, void> {
+    for (const [index, last] of this.#points.entries()) {
+      yield { last, shard: this.#shards[this.#shardAt[index] as number] as string };
+    }
+    // Behind the last point begins the first one's arc.
+    yield { last: HASH_SPACE - 1, shard: this.ownerAt(0) };
   }
 
   /** The part of the hash space that each shard owns; the parts add up to 1. */

@@ -1,78 +1,88 @@
 /**
  * The rings in order: layer 0 is primary, layer 1 the first fallback, and so on. Health never changes a ring, only
  * which layer is used; so a key has the same candidates before, during and after a failure.
+ *
+ * While a ring changes, its layer has its former definitions as well, the newest first. A key's owner by the newest comes
+ * first; whoever owns it by a former one may still have it. Changes go to all of them.
  */
 import { Continuum, type Placement, placeOf } from './continuum.ts';
+import { ringHash } from './ring-hash.ts';
 import type { Route } from './route.ts';
 
+/** A shard where a key may lie. */
 export interface Candidate<Shard> {
   readonly layer: number;
   readonly ring: string;
   readonly shard: Shard;
+  /** The definitions of the ring by which the key lies there (`ringHash`), the newest first. */
+  readonly rings: readonly string[];
 }
 
-export interface RingDefinition<Shard> {
-  readonly name: string;
+/** What places keys: the same shards in the same placement place them alike. */
+export interface Placing<Shard> {
   readonly placement: Placement;
   readonly shards: ReadonlyMap<string, Shard>;
 }
 
-export interface Layer<Shard> extends RingDefinition<Shard> {
-  /** Of the hash space, by shard; adds up to 1. */
+export interface RingDefinition<Shard> extends Placing<Shard> {
+  readonly name: string;
+  /** The newest first. A shard that several definitions name is the same one. */
+  readonly formers?: readonly Placing<Shard>[];
+}
+
+export interface Layer<Shard> {
+  readonly name: string;
+  readonly placement: Placement;
+  /** By name; those of former definitions come last. */
+  readonly shards: ReadonlyMap<string, Shard>;
+  /** Of the hash space, by shard of the newest definition; adds up to 1. */
   readonly shares: ReadonlyMap<string, number>;
+  /** Its definitions, the newest first. */
+  readonly rings: readonly string[];
 }
 
 export class Layers<Shard> {
   readonly layers: readonly Layer<Shard>[];
+  readonly #places: readonly LayerPlaces<Shard>[];
   readonly #byName: ReadonlyMap<string, Candidate<Shard>>;
-  readonly #candidateOf: readonly ((key: string) => Candidate<Shard>)[];
-  readonly #candidateAt: readonly ((place: number) => Candidate<Shard>)[];
 
   constructor(rings: readonly RingDefinition<Shard>[]) {
-    const continua = rings.map((ring) => new Continuum([...ring.shards.keys()], ring.placement));
-    this.layers = rings.map((ring, layer) => ({ ...ring, shares: (continua[layer] as Continuum).shares() }));
-    // One object a shard, made once: this is looked up for every request.
-    const named = rings.map(
-      (ring, layer) => new Map([...ring.shards].map(([name, shard]) => [name, { layer, ring: ring.name, shard }])),
-    );
-    this.#byName = new Map(named.flatMap((layer) => [...layer]));
-    const finders = continua.map((continuum, layer) => {
-      const candidates = named[layer] as Map<string, Candidate<Shard>>;
-      return {
-        of: (key: string) => candidates.get(continuum.owner(key)) as Candidate<Shard>,
-        at: (place: number) => candidates.get(continuum.ownerAt(place)) as Candidate<Shard>,
-      };
-    });
-    this.#candidateOf = finders.map(({ of }) => of);
-    this.#candidateAt = finders.map(({ at }) => at);
+    this.#places = rings.map((ring, layer) => new LayerPlaces(ring, layer));
+    this.layers = this.#places.map(({ layer }) => layer);
+    this.#byName = new Map(this.#places.flatMap(({ named }) => [...named]));
   }
 
   get depth(): number {
-    return this.#candidateOf.length;
+    return this.#places.length;
   }
 
   /** The key's owner in a layer, `0 <= layer < depth`. */
   owner(key: string, layer: number): Candidate<Shard> {
-    return (this.#candidateOf[layer] as (key: string) => Candidate<Shard>)(key);
+    return this.owners(key, layer)[0] as Candidate<Shard>;
   }
 
-  /** The owner in each layer, in order. */
+  /** The key's owner in a layer, and then those by its former definitions, each once. */
+  owners(key: string, layer: number): readonly Candidate<Shard>[] {
+    return (this.#places[layer] as LayerPlaces<Shard>).of(key);
+  }
+
+  /** The owners in each layer, in order. */
   candidates(key: string): Candidate<Shard>[] {
-    return this.#candidateOf.map((candidateOf) => candidateOf(key));
+    return this.#places.flatMap((places) => places.of(key));
   }
 
   /** Those that a route leaves, in order. */
   routed(key: string, route: Route): Candidate<Shard>[] {
     return route.kind === 'shard'
       ? this.#named(route.name)
-      : this.#candidateOf.slice(0, route.count).map((candidateOf) => candidateOf(key));
+      : this.#places.slice(0, route.count).flatMap((places) => places.of(key));
   }
 
   /** The same for whoever sees each key once, such as a change: nothing is remembered, and the key is hashed once. */
   routedOnce(key: string, route: Route): Candidate<Shard>[] {
     if (route.kind === 'shard') return this.#named(route.name);
     const place = placeOf(key);
-    return this.#candidateAt.slice(0, route.count).map((candidateAt) => candidateAt(place));
+    return this.#places.slice(0, route.count).flatMap((places) => places.at(place));
   }
 
   /** Every shard that may hold rows of such a table. */
@@ -84,5 +94,56 @@ export class Layers<Shard> {
   #named(shard: string): Candidate<Shard>[] {
     const candidate = this.#byName.get(shard);
     return candidate === undefined ? [] : [candidate];
+  }
+}
+
+/** Of one layer: where a key lies, by each of its definitions. */
+class LayerPlaces<Shard> {
+  readonly layer: Layer<Shard>;
+  /** Each shard, with every definition that it stands in. */
+  readonly named: ReadonlyMap<string, Candidate<Shard>>;
+  readonly #continua: readonly Continuum[];
+  /** By their owners' names, one of each definition. Made once: this is looked up for every request. */
+  readonly #owners = new Map<string, readonly Candidate<Shard>[]>();
+
+  constructor({ name, placement, shards, formers = [] }: RingDefinition<Shard>, layer: number) {
+    const definitions = [{ placement, shards }, ...formers];
+    const rings = definitions.map((of) => ringHash(of.shards.keys(), of.placement));
+    const all = new Map(definitions.toReversed().flatMap((of) => [...of.shards]));
+    const inOrder = [...new Set(definitions.flatMap((of) => [...of.shards.keys()]))];
+    this.#continua = definitions.map((of) => new Continuum([...of.shards.keys()], of.placement));
+    this.layer = {
+      name,
+      placement,
+      shards: new Map(inOrder.map((shard) => [shard, all.get(shard) as Shard])),
+      shares: (this.#continua[0] as Continuum).shares(),
+      rings,
+    };
+    this.named = new Map(
+      inOrder.map((shard) => {
+        const standsIn = rings.filter((_, index) => definitions[index]?.shards.has(shard) === true);
+        return [shard, { layer, ring: name, shard: all.get(shard) as Shard, rings: standsIn }];
+      }),
+    );
+  }
+
+  of(key: string): readonly Candidate<Shard>[] {
+    return this.#ownersNamed(this.#continua.map((continuum) => continuum.owner(key)));
+  }
+
+  at(place: number): readonly Candidate<Shard>[] {
+    return this.#ownersNamed(this.#continua.map((continuum) => continuum.ownerAt(place)));
+  }
+
+  #ownersNamed(names: readonly string[]): readonly Candidate<Shard>[] {
+    const of = names.length === 1 ? (names[0] as string) : names.join('\n');
+    const known = this.#owners.get(of);
+    if (known !== undefined) return known;
+    const owners = [...new Set(names)].map((name) => {
+      const candidate = this.named.get(name) as Candidate<Shard>;
+      return { ...candidate, rings: this.layer.rings.filter((_, index) => names[index] === name) };
+    });
+    this.#owners.set(of, owners);
+    return owners;
   }
 }

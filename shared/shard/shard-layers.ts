@@ -3,54 +3,120 @@ import type { Config, RingConfig } from '../config/schema.ts';
 import { messageOf, SetupError } from '../errors/errors.ts';
 import { stampKey } from '../key/cache-key.ts';
 import { Layers } from '../ring/layers.ts';
-import { ringHash } from '../stamp/followed.ts';
+import { ringHash } from '../ring/ring-hash.ts';
+import { HighestStamps } from '../stamp/stamp-reader.ts';
 import type { Log } from '../telemetry/log.ts';
-import { describeEndpoint } from './endpoint.ts';
-import { Shard, type ShardCommand, type ShardState } from './shard.ts';
+import { describeEndpoint, type Endpoint } from './endpoint.ts';
+import { SlowQuota } from './slow-quota.ts';
+import { Shard, type ShardCommand, type ShardCondition, type ShardState } from './shard.ts';
 
 /** For whoever counts. */
 export interface ShardObserver {
   readonly onChange?: (ring: string, shard: string, state: ShardState) => void;
+  /** Of one that is in use or out of it as before, too. */
+  readonly onCondition?: (ring: string, shard: string, condition: ShardCondition) => void;
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
 
-/** Throws SetupError where a shard's URL is not one. */
-export function shardLayers(config: Config, log: Log, observer: ShardObserver = {}): Layers<Shard> {
-  return new Layers(
-    config.rings.map((ring) => ({
-      name: ring.name,
-      placement: ring.placement ?? 'balanced',
-      shards: new Map(Object.keys(ring.shards).map((name) => [name, shardOf(config, ring, name, log, observer)])),
-    })),
-  );
-}
-
-export function ringHashOf({ shards, placement }: RingConfig): string {
-  return ringHash(Object.keys(shards), placement ?? 'balanced');
-}
-
-function shardOf(config: Config, ring: RingConfig, name: string, log: Log, observer: ShardObserver): Shard {
-  const { timeoutMs, failuresToOpen } = config.shards;
-  const endpoint = ring.shards[name] as RingConfig['shards'][string];
-  const fields = { shard: name, ring: ring.name, address: addressOf(name, endpoint) };
-  return new Shard({
-    name,
-    ring: ring.name,
-    endpoint,
-    followed: config.sync && { stampKey: stampKey(config.keyPrefix), ringHash: ringHashOf(ring) },
-    timeoutMs,
-    failuresToOpen,
-    onChange: (_, state, why) => {
-      observer.onChange?.(ring.name, name, state);
-      if (state === 'down') log.warn({ ...fields, reason: why }, 'shard out of use');
-      else log.info(fields, 'shard in use');
-    },
-    onStillDown: (reason) => log.warn({ ...fields, reason }, 'shard still out of use'),
-    onAnswer: (command, seconds) => observer.onAnswer?.(command, seconds),
+/**
+ * Throws SetupError where a shard's URL is not one.
+ * @param highest what is remembered of the shards' stamps, by whoever outlives these connections.
+ */
+export function shardLayers(
+  config: Config,
+  log: Log,
+  observer: ShardObserver = {},
+  highest = new HighestStamps(),
+): Layers<Shard> {
+  const quota = new SlowQuota();
+  return layersOf(config, (ring, name, endpoint) => {
+    const shard = shardOf(config, ring, name, endpoint, log, observer, highest, quota);
+    quota.count(shard);
+    return shard;
   });
 }
 
-function addressOf(shard: string, endpoint: RingConfig['shards'][string]): string {
+/** The rings, with what they were before; each shard is made once. */
+export function layersOf<Shard>(
+  { rings }: Pick<Config, 'rings'>,
+  make: (ring: RingConfig, name: string, endpoint: Endpoint) => Shard,
+): Layers<Shard> {
+  return new Layers(
+    rings.map((ring) => {
+      const made = new Map<string, Shard>();
+      const placingOf = ({ shards, placement }: Pick<RingConfig, 'shards' | 'placement'>) => {
+        for (const [name, endpoint] of Object.entries(shards)) {
+          if (!made.has(name)) made.set(name, make(ring, name, endpoint));
+        }
+        const named = Object.keys(shards).map((name) => [name, made.get(name) as Shard] as const);
+        return { placement: placement ?? ('balanced' as const), shards: new Map(named) };
+      };
+      return { name: ring.name, ...placingOf(ring), formers: (ring.former ?? []).map(placingOf) };
+    }),
+  );
+}
+
+/** Where each of a ring's shards is, those of its former definitions too. */
+export function endpointsOf({ shards, former = [] }: RingConfig): Map<string, Endpoint> {
+  return new Map([...former.toReversed(), { shards }].flatMap((of) => Object.entries(of.shards)));
+}
+
+export function ringHashOf({ shards, placement }: Pick<RingConfig, 'shards' | 'placement'>): string {
+  return ringHash(Object.keys(shards), placement ?? 'balanced');
+}
+
+/** By which definitions changes are routed: the ring's newest, and its former ones. */
+export function ringHashesOf(ring: RingConfig): string[] {
+  return [ring, ...(ring.former ?? [])].map(ringHashOf);
+}
+
+function shardOf(
+  config: Config,
+  ring: RingConfig,
+  name: string,
+  endpoint: Endpoint,
+  log: Log,
+  observer: ShardObserver,
+  highest: HighestStamps,
+  quota: SlowQuota,
+): Shard {
+  const { timeoutMs, failuresToOpen, slowMs } = config.shards;
+  const fields = { shard: name, ring: ring.name, address: addressOf(name, endpoint) };
+  const conditionOf = (shard: Shard) => observer.onCondition?.(ring.name, name, shard.condition);
+  const made: Shard = new Shard({
+    name,
+    ring: ring.name,
+    endpoint,
+    followed: config.sync && {
+      stampKey: stampKey(config.keyPrefix),
+      highest: highest.of(stampKey(config.keyPrefix), name),
+    },
+    timeoutMs,
+    failuresToOpen,
+    slowMs,
+    mayLeaveForSlowness: () => quota.mayOneMoreLeave,
+    onChange: (shard, state, why) => {
+      observer.onChange?.(ring.name, name, state);
+      conditionOf(shard);
+      if (state === 'down') log.warn({ ...fields, reason: why }, 'shard out of use');
+      else log.info(fields, 'shard in use');
+    },
+    onStillDown: (reason) => {
+      conditionOf(made);
+      log.warn({ ...fields, reason }, 'shard still out of use');
+    },
+    onKeptThoughSlow: (reason) => log.warn({ ...fields, reason }, 'shard in use though slow: too many are'),
+    onWrites: (refusedBecause) => {
+      conditionOf(made);
+      if (refusedBecause === undefined) log.info(fields, 'shard takes rows again');
+      else log.warn({ ...fields, reason: refusedBecause }, 'shard refuses rows');
+    },
+    onAnswer: (command, seconds) => observer.onAnswer?.(command, seconds),
+  });
+  return made;
+}
+
+function addressOf(shard: string, endpoint: Endpoint): string {
   try {
     return describeEndpoint(endpoint);
   } catch (error) {

@@ -1,45 +1,74 @@
 /**
  * One cache server of a ring, as the journeys see it: it answers within its deadline, or it is unavailable.
  *
+ *     ok --(3 late in a row; or slow for most of half a second; or it answers nothing, as while LOADING)--> out of use
+ *      ^ |                                                                                                     |
+ *      | +--(OOM, MISCONF, READONLY)--> refuses writes: read as before, tried once a second                    |
+ *      +------------------------------------(our own trial passes, three reads in a row)-----------------------+
+ *
  * Every method throws ShardUnavailable and nothing else; the caller goes on to the next layer, or to the origin.
  * The connection is made by us, never by ioredis: while the breaker is open there is none. What was sent before it
  * opened may still run when a hung server continues; fills are safe by their lease's token, a late lease runs out.
  */
 import { randomBytes } from 'node:crypto';
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { ShardUnavailable, messageOf } from '../errors/errors.ts';
 import { leaseKey } from '../key/cache-key.ts';
 import { Breaker } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
+import { SlowWatch } from '../lifecycle/slow-watch.ts';
 import type { DecodedBatch } from '../change/change-batch.ts';
 import type { LeaseBase } from '../origin/row-select.ts';
 import { type Entry, encodeEntry } from '../entry/entry.ts';
-import { type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
-import { type Endpoint, redisOptions } from './endpoint.ts';
+import { type HighestSeen, type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
+import { connect, standTrial, TrialTooSlow } from './connect.ts';
+import type { Endpoint } from './endpoint.ts';
 import { type Fetched, ReadBatch, type ShardRead } from './read-batch.ts';
-import { defineScripts } from './scripts.ts';
+import { refusalIn } from './refusal.ts';
+import { WriteGate } from './write-gate.ts';
 
+/** Whether it is used at all. */
 export type ShardState = 'ok' | 'down';
+
+/**
+ * The same, told apart for whoever looks: `ok`, and `refuses-writes`, where it is used and takes no rows; out of use are
+ * `slow`; `refusing`, which says so itself (LOADING, NOAUTH, …); and `down`, which says nothing.
+ */
+export const SHARD_CONDITIONS = ['ok', 'refuses-writes', 'slow', 'refusing', 'down'] as const;
+export type ShardCondition = (typeof SHARD_CONDITIONS)[number];
 
 /** Field, value, field, value, …; empty where something else than a hash lies under the key. */
 export type HashReply = readonly Buffer[];
 
-/** `read` is the one multi-key read of a tick. */
-export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply' | 'snapshot' | 'audit';
+/** `read` is the one multi-key read of a tick; `ping` asks whether it is still there while nobody else asks. */
+export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply' | 'snapshot' | 'audit' | 'ping';
+
+/** What requests wait for, and what is quick by its nature: it tells whether the shard is slow. */
+const TELLS_SLOWNESS: ReadonlySet<ShardCommand> = new Set(['read', 'lease', 'fill', 'release', 'ping']);
 
 export interface ShardOptions {
   readonly name: string;
   readonly ring: string;
   readonly endpoint: Endpoint;
-  /** Where changes are followed: the key of the shard's stamp, and the hash of the ring that it belongs to. */
-  readonly followed?: { readonly stampKey: string; readonly ringHash: string } | undefined;
+  /**
+   * Where changes are followed: the key of the shard's stamp, and what is known of the stamp from before.
+   */
+  readonly followed?: { readonly stampKey: string; readonly highest?: HighestSeen } | undefined;
   /** The longest that one command may take. */
   readonly timeoutMs: number;
   /** How many late or failed commands in a row take the shard out; a closed connection does at once. */
   readonly failuresToOpen: number;
+  /** Answers that take longer are slow ones, in ms; 0, the default: none is. */
+  readonly slowMs?: number;
+  /** Whether it may be taken out of use for being slow; default: it may. */
+  readonly mayLeaveForSlowness?: (shard: Shard) => boolean;
   readonly onChange: (shard: Shard, state: ShardState, why: string) => void;
   /** It is down for another reason than was told before. */
   readonly onStillDown?: (why: string) => void;
+  /** It is slow, and used all the same. */
+  readonly onKeptThoughSlow?: (why: string) => void;
+  /** It takes no rows any more, and why; or it does again. */
+  readonly onWrites?: (refusedBecause: string | undefined) => void;
   /** A command was answered. */
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
@@ -50,9 +79,16 @@ export interface ShardOptions {
  */
 export type LeaseOver = 'nothing' | 'entry' | 'lease';
 
+/** As what a row is told of its changes: by the names in the stamp. */
+export interface FollowedAs {
+  readonly table: string;
+  /** The definition of the ring by which the key lies here. */
+  readonly ring: string;
+}
+
 export interface LeaseRequest {
-  /** The table's name in the stamp; nothing for a table that is not followed. */
-  readonly followedAs?: string | undefined;
+  /** Nothing for a table that is not followed. */
+  readonly followedAs?: FollowedAs | undefined;
   readonly shape: string;
   /** Longer than the longest origin read. */
   readonly leaseTtlMs: number;
@@ -80,29 +116,38 @@ export type ApplyOutcome =
   /** What lies between the stamp's `to` and the message's `from` never came. */
   | { readonly kind: 'gap'; readonly to: string };
 
-/** Establishing a connection takes several round trips; it may take this many command deadlines. */
-const CONNECT_DEADLINES = 4;
+/** For so long after it came back, one failure or one slow moment takes it out again. */
+const TRIAL_MS = 1_000;
+/** When nobody has asked it anything for so long, we do: whoever asks next need not find out that it is gone. */
+const IDLE_MS = 1_000;
 
 export class Shard {
   readonly name: string;
   readonly ring: string;
   readonly #options: ShardOptions;
   readonly #breaker: Breaker;
+  readonly #slowWatch: SlowWatch | undefined;
+  readonly #writes: WriteGate;
   readonly #reads: ReadBatch<Buffer>;
   readonly #mirrorReads: ReadBatch<HashReply>;
-  readonly #stamps = new StampReader();
+  readonly #stamps: StampReader;
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
   #nextStamp: Promise<SeenStamp | undefined> | undefined;
   #attempts = 0;
   #redis: Redis | undefined;
   #whyDown = 'not connected yet';
+  #outAs: 'slow' | 'refusing' | 'down' = 'down';
+  #keptThoughSlow = false;
+  #askedAt = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: ShardOptions) {
     this.name = options.name;
     this.ring = options.ring;
     this.#options = options;
+    this.#stamps = new StampReader(options.followed?.highest);
     this.#reads = new ReadBatch(
       (keys) => this.#fetch(keys),
       (stored) => stored.length,
@@ -113,11 +158,14 @@ export class Shard {
     );
     this.#breaker = new Breaker({
       failuresToOpen: options.failuresToOpen,
-      probe: () => this.#connect(),
+      trialMs: TRIAL_MS,
+      probe: () => this.#connect(true),
       onProbeFailed: (error) => {
         const why = messageOf(error);
-        if (why !== this.#whyDown) options.onStillDown?.(why);
+        const isNews = why !== this.#whyDown;
+        this.#outAs = this.#outAsBy(error);
         this.#whyDown = why;
+        if (isNews) options.onStillDown?.(why);
       },
       onChange: (state, why) => {
         if (state === 'open') this.#disconnect();
@@ -125,20 +173,36 @@ export class Shard {
         options.onChange(this, state === 'open' ? 'down' : 'ok', why);
       },
     });
+    const { slowMs = 0 } = options;
+    if (slowMs > 0) {
+      this.#slowWatch = new SlowWatch({
+        slowMs,
+        isOnTrial: () => this.#breaker.isOnTrial,
+        onSlow: (why) => this.#isSlow(why),
+      });
+    }
+    this.#writes = new WriteGate((why) => options.onWrites?.(why));
   }
 
   get state(): ShardState {
     return this.#redis === undefined ? 'down' : 'ok';
   }
 
+  get condition(): ShardCondition {
+    if (this.#redis === undefined) return this.#outAs;
+    return this.#writes.refusedBecause === undefined ? 'ok' : 'refuses-writes';
+  }
+
   /** Settles when the first attempt to connect has; a shard that is down then is tried again in the background. */
   async start(): Promise<void> {
     try {
-      await this.#connect();
+      await this.#connect(false);
       this.#options.onChange(this, 'ok', 'connected');
     } catch (error) {
-      this.#breaker.trip(messageOf(error));
+      this.#takeOut(this.#outAsBy(error), messageOf(error));
     }
+    this.#idleTimer ??= setInterval(() => void this.#pingIfIdle(), IDLE_MS);
+    this.#idleTimer.unref();
   }
 
   /** Joins the one multi-key read of this tick. The stamp comes with the entries. */
@@ -154,6 +218,10 @@ export class Shard {
   }
 
   async lease(entryKey: string, request: LeaseRequest): Promise<LeaseOutcome> {
+    const refusedBecause = this.#writes.whyNot();
+    if (this.#redis !== undefined && refusedBecause !== undefined) {
+      throw new ShardUnavailable(this.name, refusedBecause, { kind: 'refused' });
+    }
     this.#leases += 1;
     const token = `${this.#tokenPrefix}${this.#leases}`;
     const { followedAs, shape, leaseTtlMs, over } = request;
@@ -166,8 +234,8 @@ export class Shard {
             entryKey,
             leaseKey(entryKey),
             token,
-            followedAs,
-            followed.ringHash,
+            followedAs.table,
+            followedAs.ring,
             shape,
             Date.now(),
             leaseTtlMs,
@@ -182,6 +250,7 @@ export class Shard {
       case 'off':
         return { kind: 'off' };
       default: {
+        this.#writes.taken();
         const [to, origin, gtid] = rest.map((text) => text.toString('utf8'));
         const base = to === undefined ? undefined : { to, origin: origin ?? '', gtid: gtid ?? '' };
         return { kind: 'lease', token, base };
@@ -194,7 +263,7 @@ export class Shard {
    * @param followedAs as in the lease's request.
    * @param ttlMs until Redis forgets the entry: its TTL and the grace after it.
    */
-  fill(entryKey: string, token: string, entry: Entry, ttlMs: number, followedAs?: string): Promise<FillOutcome> {
+  fill(entryKey: string, token: string, entry: Entry, ttlMs: number, followedAs?: FollowedAs): Promise<FillOutcome> {
     const { followed } = this.#options;
     const stored = encodeEntry(entry);
     return this.#command('fill', (redis) =>
@@ -205,8 +274,8 @@ export class Shard {
             entryKey,
             leaseKey(entryKey),
             token,
-            followedAs,
-            followed.ringHash,
+            followedAs.table,
+            followedAs.ring,
             entry.version,
             stored,
             ttlMs,
@@ -265,6 +334,7 @@ export class Shard {
 
   stop(): void {
     this.#stopped = true;
+    clearInterval(this.#idleTimer);
     this.#breaker.stop();
     this.#disconnect();
   }
@@ -299,7 +369,7 @@ export class Shard {
   }
 
   #unavailable(): ShardUnavailable {
-    return new ShardUnavailable(this.name, this.#whyDown);
+    return new ShardUnavailable(this.name, this.#whyDown, { kind: 'out-of-use' });
   }
 
   async #command<T>(command: ShardCommand, run: (redis: Redis) => Promise<T>): Promise<T> {
@@ -307,66 +377,105 @@ export class Shard {
     if (redis === undefined) throw this.#unavailable();
     const { timeoutMs, onAnswer } = this.#options;
     const started = performance.now();
+    this.#askedAt = started;
+    const watch = TELLS_SLOWNESS.has(command) ? this.#slowWatch : undefined;
+    const asked = watch?.asked();
     try {
       const reply = await withinDeadline(run(redis), timeoutMs, () => new Error(`no answer within ${timeoutMs} ms`));
+      if (asked !== undefined) watch?.answered(asked);
       this.#breaker.succeeded();
       onAnswer?.(command, (performance.now() - started) / 1000);
       return reply;
     } catch (error) {
-      // A reply that says no (OOM, WRONGTYPE, NOPERM) comes from a server that is there; silence does not.
-      if (!isErrorReply(error)) this.#breaker.failed(messageOf(error));
-      throw new ShardUnavailable(this.name, messageOf(error), { cause: error });
+      const refusal = refusalIn(error, this.#hasSentinels);
+      if (asked !== undefined) {
+        if (refusal === undefined) watch?.givenUp(asked);
+        else watch?.answered(asked);
+      }
+      if (refusal === undefined) {
+        this.#failed(redis, messageOf(error));
+        throw new ShardUnavailable(this.name, messageOf(error), { cause: error, kind: 'silent' });
+      }
+      if (refusal.means === 'out-of-use' && this.#redis === redis) this.#takeOut('refusing', refusal.why);
+      if (refusal.means === 'refuses-writes') this.#writes.refused(refusal.why);
+      throw new ShardUnavailable(this.name, refusal.why, { cause: error, kind: 'refused' });
     }
   }
 
-  async #connect(): Promise<void> {
-    const connectTimeoutMs = this.#options.timeoutMs * CONNECT_DEADLINES;
-    const options: RedisOptions = {
-      ...redisOptions(this.#options.endpoint, this.#attempts++),
-      sentinelCommandTimeout: this.#options.timeoutMs,
-      protocol: 2,
-      lazyConnect: true,
-      connectionName: 'ringfill',
-      connectTimeout: connectTimeoutMs,
-      retryStrategy: () => null,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-    };
-    const redis = new Redis(options as RedisOptions & { replyMapping: 'legacy' });
-    defineScripts(redis);
-    // ioredis reports here what connect() does not reject with; the last word is the better explanation.
-    let reported: Error | undefined;
-    redis.on('error', (error: Error) => {
-      reported = error;
-    });
+  get #hasSentinels(): boolean {
+    return typeof this.#options.endpoint !== 'string';
+  }
+
+  /** Commands of a connection that has been given up say nothing of the next one. */
+  #failed(redis: Redis, why: string): void {
+    if (this.#redis !== redis) return;
+    this.#outAs = 'down';
+    this.#breaker.failed(why);
+  }
+
+  #takeOut(as: 'slow' | 'refusing' | 'down', why: string): void {
+    this.#outAs = as;
+    this.#breaker.trip(why);
+  }
+
+  #isSlow(why: string): void {
+    if (this.#redis === undefined) return;
+    const { mayLeaveForSlowness, onKeptThoughSlow } = this.#options;
+    if (mayLeaveForSlowness?.(this) !== false) {
+      this.#takeOut('slow', why);
+    } else if (!this.#keptThoughSlow) {
+      this.#keptThoughSlow = true;
+      onKeptThoughSlow?.(why);
+    }
+  }
+
+  #outAsBy(error: unknown): 'slow' | 'refusing' | 'down' {
+    if (error instanceof TrialTooSlow) return 'slow';
+    return refusalIn(error, this.#hasSentinels) === undefined ? 'down' : 'refusing';
+  }
+
+  /** Until it answers or is out of use. */
+  async #pingIfIdle(): Promise<void> {
+    if (performance.now() - this.#askedAt < IDLE_MS) return;
+    while (this.#redis !== undefined) {
+      try {
+        await this.#command('ping', (redis) => redis.ping());
+        return;
+      } catch (error) {
+        // What it says of the shard, the breaker knows.
+        if (!(error instanceof ShardUnavailable) || error.kind === 'refused') return;
+      }
+    }
+  }
+
+  /** @param onTrial it was out of use: it has to show that it is well. */
+  async #connect(onTrial: boolean): Promise<void> {
+    const { endpoint, timeoutMs, slowMs = 0, followed } = this.#options;
+    const { redis, lastReported } = await connect(endpoint, this.#attempts++, timeoutMs);
     try {
-      const connected = redis.connect().then(() => redis.ping());
-      await withinDeadline(connected, connectTimeoutMs, () => new Error(`no connection within ${connectTimeoutMs} ms`));
-      // A refused SELECT of the database is only reported; the connection would go on with database 0.
-      if (reported !== undefined) throw reported;
+      // Without a stamp there is no key that an account must be able to read; that it is answered will do.
+      const read = followed === undefined ? () => redis.ping() : () => redis.getBuffer(followed.stampKey);
+      if (onTrial) await standTrial({ read, timeoutMs, slowMs });
     } catch (error) {
       redis.disconnect();
-      throw reported ?? error;
+      throw error;
     }
     if (this.#stopped) {
       redis.disconnect();
       return;
     }
+    if (redis.status !== 'ready') throw lastReported() ?? new Error('connection closed');
     redis.on('close', () => {
-      if (this.#redis === redis) this.#breaker.trip(reported === undefined ? 'connection closed' : messageOf(reported));
+      if (this.#redis === redis) this.#takeOut('down', lastReported()?.message ?? 'connection closed');
     });
     this.#redis = redis;
+    this.#keptThoughSlow = false;
   }
 
   #disconnect(): void {
     const redis = this.#redis;
     this.#redis = undefined;
+    this.#slowWatch?.forget();
     redis?.disconnect();
   }
-}
-
-/** Redis' own `-ERR …` replies; ioredis throws them as ReplyError. */
-function isErrorReply(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
 }

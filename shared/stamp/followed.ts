@@ -2,15 +2,8 @@
  * What a gateway and a capture must agree on for an entry to hear of its changes: by which ring it is placed, under which
  * key columns its table is followed, and, of a mirror, where its rows lie. Both stand in the stamp under these names.
  */
-import { hash } from 'node:crypto';
 import type { TableSchema } from '../origin/table-schema.ts';
-import type { Placement } from '../ring/continuum.ts';
 import { EVERY_LAYER, type Route } from '../ring/route.ts';
-
-/** Of a ring's members and their placement; its name and its shards' addresses place no key. */
-export function ringHash(shards: Iterable<string>, placement: Placement): string {
-  return hash('sha256', JSON.stringify([placement, [...shards].toSorted()]), 'base64url').slice(0, 12);
-}
 
 /**
  * `test.users(uid)`; of a mirror, `test.users(uid) mirror x2` or `test.users(uid) mirror @r1`. With other key columns the

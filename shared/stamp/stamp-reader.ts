@@ -11,10 +11,39 @@ export interface SeenStamp {
   readonly wentBack: boolean;
 }
 
+/** The highest `to` that was seen of one shard, by whichever reader. */
+export interface HighestSeen {
+  to: string;
+}
+
+/**
+ * What is remembered of each shard for as long as the process runs: a reload of the configuration makes new readers, and
+ * a dump that is put back just then must not be believed for it.
+ *
+ * By the shard's name and the key of its stamp, whatever its address. All that hears of the shard's queue goes on from
+ * what was applied under that name: a replacement that comes up empty has a later `to` from its first message on, and one
+ * that came up with a copy of the data is as good as a dump until it has caught up.
+ */
+export class HighestStamps {
+  readonly #seen = new Map<string, HighestSeen>();
+
+  of(stampKey: string, shard: string): HighestSeen {
+    const name = JSON.stringify([stampKey, shard]);
+    let seen = this.#seen.get(name);
+    if (seen === undefined) this.#seen.set(name, (seen = { to: '' }));
+    return seen;
+  }
+}
+
 export class StampReader {
+  readonly #highest: HighestSeen;
   #stored: Buffer | null = null;
   #seen: SeenStamp | undefined;
-  #highest = '';
+
+  /** @param highest shared with whoever else reads this shard; another reader may have seen more. */
+  constructor(highest: HighestSeen = { to: '' }) {
+    this.#highest = highest;
+  }
 
   /** Nothing where the shard has no stamp. */
   read(stored: Buffer | null): SeenStamp | undefined {
@@ -26,9 +55,12 @@ export class StampReader {
     if (this.#stored?.equals(stored) !== true) {
       const stamp = decodeStamp(stored);
       this.#stored = stored;
-      this.#seen = stamp === undefined ? undefined : { stamp, wentBack: stamp.to < this.#highest };
-      if (stamp !== undefined && stamp.to > this.#highest) this.#highest = stamp.to;
+      this.#seen = stamp === undefined ? undefined : { stamp, wentBack: false };
     }
-    return this.#seen;
+    if (this.#seen === undefined) return undefined;
+    const { stamp } = this.#seen;
+    if (stamp.to > this.#highest.to) this.#highest.to = stamp.to;
+    // The same bytes as before may be older than what another reader has seen since.
+    return stamp.to < this.#highest.to ? { stamp, wentBack: true } : this.#seen;
   }
 }

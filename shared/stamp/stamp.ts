@@ -36,6 +36,8 @@ export interface Stamp {
    * own. Mirrors say nothing until `asOf` has come to this, when it was noticed. ms since 1970, by the applier's clock.
    */
   readonly again?: number;
+  /** When some or all of what the shard held was lost to it, last: ms since 1970, by the applier's clock. */
+  readonly lostAt?: number;
 }
 
 /** A snapshot has brought every row as of `since` or later, and changes all that came after. */
@@ -74,6 +76,7 @@ function isStamp(value: unknown): value is StoredStamp {
     holes = [],
     complete = {},
     again,
+    lostAt,
   } = value as Record<string, unknown>;
   return (
     typeof plan === 'number' &&
@@ -89,7 +92,8 @@ function isStamp(value: unknown): value is StoredStamp {
     typeof complete === 'object' &&
     complete !== null &&
     Object.values(complete).every(isCompleteness) &&
-    (again === undefined || typeof again === 'number')
+    (again === undefined || typeof again === 'number') &&
+    (lostAt === undefined || typeof lostAt === 'number')
   );
 }
 
@@ -111,6 +115,20 @@ export function floorOf(stamp: Stamp, table: string, ring: string): string | und
   if (since === undefined || tableFloor === undefined) return undefined;
   const floor = since > tableFloor ? since : tableFloor;
   return floor > stamp.floor ? floor : stamp.floor;
+}
+
+/** By whichever of these rings the shard has been told of the table's changes for longest; nothing by none of them. */
+export function oldestFloorOf(
+  stamp: Stamp,
+  table: string,
+  rings: readonly string[],
+): { readonly ring: string; readonly floor: string } | undefined {
+  let oldest: { readonly ring: string; readonly floor: string } | undefined;
+  for (const ring of rings) {
+    const floor = floorOf(stamp, table, ring);
+    if (floor !== undefined && (oldest === undefined || floor < oldest.floor)) oldest = { ring, floor };
+  }
+  return oldest;
 }
 
 /** Whether an entry counts, given its shape does; the same rule as in the scripts. */

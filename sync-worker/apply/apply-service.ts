@@ -11,11 +11,11 @@ import { Undertaker } from '../../shared/broker/dead-letters.ts';
 import { BrokerUnavailable } from '../../shared/broker/broker-errors.ts';
 import { declareTopology, type ShardQueue, type Topology, topologyOf } from '../../shared/broker/topology.ts';
 import type { DecodedBatch } from '../../shared/change/change-batch.ts';
-import type { Config, RingConfig, SyncConfig } from '../../shared/config/schema.ts';
+import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import { stampKey } from '../../shared/key/cache-key.ts';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import type { Endpoint } from '../../shared/shard/endpoint.ts';
-import { ringHashOf } from '../../shared/shard/shard-layers.ts';
+import { endpointsOf } from '../../shared/shard/shard-layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { ShardApply } from './shard-apply.ts';
 import type { ShardApplyStatus } from './status.ts';
@@ -44,19 +44,15 @@ export class ApplyService {
     this.#consuming = loggedConnection(sync, 'apply', log);
     this.#burying = loggedConnection(sync, 'apply, dead letters', log);
     const undertaker = new Undertaker(this.#burying, this.#topology);
-    const rings = new Map(config.rings.map((ring) => [ring.name, ring]));
+    const endpoints = new Map(config.rings.map((ring) => [ring.name, endpointsOf(ring)]));
     this.#shards = this.#topology.shards.map((queue) => {
-      const ring = rings.get(queue.ring) as RingConfig;
       return new ShardApply({
         connection: this.#consuming,
         topology: this.#topology,
         queue,
         shard: {
-          endpoint: ring.shards[queue.shard] as Endpoint,
-          followed: {
-            stampKey: stampKey(config.keyPrefix),
-            ringHash: ringHashOf(ring),
-          },
+          endpoint: endpoints.get(queue.ring)?.get(queue.shard) as Endpoint,
+          followed: { stampKey: stampKey(config.keyPrefix) },
         },
         bury: (from, why, message) => undertaker.bury(from, why, message),
         onReadBack,

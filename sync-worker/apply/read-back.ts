@@ -5,16 +5,19 @@
  * stored just as a gateway's fill. Whoever comes first, fills; so nothing here has to succeed: an entry that is not read
  * back is absent, and its next reader fills it. Past the bound keys are let go for the same reason.
  */
+import type { ShardQueue } from '../../shared/broker/topology.ts';
 import { messageOf, OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import { entryToStore, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
 import { parseRowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { RowReader } from '../../shared/origin/row-reader.ts';
+import type { Layers } from '../../shared/ring/layers.ts';
 import type { Shard } from '../../shared/shard/shard.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 
 export interface ReadBackOptions {
   readonly tables: Iterable<ExposedTable>;
+  readonly layers: Layers<Shard>;
   readonly reader: RowReader;
   /** Longer than the longest origin read, in ms. */
   readonly leaseTtlMs: number;
@@ -36,14 +39,14 @@ export class ReadBack {
   }
 
   /** Returns at once. */
-  read(shard: Shard, entryKeys: readonly string[]): void {
+  read(queue: ShardQueue, entryKeys: readonly string[]): void {
     for (const key of entryKeys) {
       if (this.#underWay >= UNDER_WAY_MAX) {
         this.#options.onOutcome('let-go');
         continue;
       }
       this.#underWay += 1;
-      void this.#fill(shard, key)
+      void this.#fill(queue, key)
         .catch((error: unknown): ReadBackOutcome => {
           const isWeather = error instanceof ShardUnavailable || error instanceof OriginUnavailable;
           if (!isWeather) this.#options.log.error({ err: error, key }, 'not read back');
@@ -55,12 +58,15 @@ export class ReadBack {
     }
   }
 
-  async #fill(shard: Shard, key: string): Promise<ReadBackOutcome> {
-    const { reader, leaseTtlMs } = this.#options;
+  async #fill(queue: ShardQueue, key: string): Promise<ReadBackOutcome> {
+    const { reader, leaseTtlMs, layers } = this.#options;
     const named = this.#tableOf(key);
     if (named === undefined) return 'unstored';
     const { table, id } = named;
-    const followedAs = table.followedName;
+    const owner = layers.candidates(key).find((one) => one.ring === queue.ring && one.shard.name === queue.shard);
+    if (owner === undefined) return 'unstored';
+    const { shard } = owner;
+    const followedAs = { table: table.followedName, ring: owner.rings[0] as string };
     const lease = await shard.lease(key, { followedAs, shape: table.schema.shape, leaseTtlMs, over: 'nothing' });
     // Another is filling it, or has: that is as good.
     if (lease.kind !== 'lease') return 'unstored';
@@ -68,7 +74,7 @@ export class ReadBack {
     try {
       const row = await reader.read(table, id);
       if (whyUnstorable(row, table, id, lease.base) === undefined) {
-        const { entry, keptMs } = entryToStore(row, table, lease.base, readAtMs, Math.random);
+        const { entry, keptMs } = entryToStore(row, table, lease.base, { readAtMs, random: Math.random });
         return (await shard.fill(key, lease.token, entry, keptMs, followedAs)) === 'stored' ? 'stored' : 'unstored';
       }
     } catch (error) {

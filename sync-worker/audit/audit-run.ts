@@ -49,7 +49,7 @@ export async function runAudit(options: AuditRunOptions): Promise<AuditReport> {
   refuseUnknown(config, wanted);
   const { url, connections, timeoutMs } = config.origin;
   const origin = new OriginPool({ url, connections, timeoutMs, packets: true, onChange: () => undefined });
-  const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS };
+  const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS, slowMs: 0 };
   const layers = shardLayers({ ...config, shards }, log);
   const all = layers.layers.flatMap((layer) => [...layer.shards.values()]);
   const startedAt = performance.now();

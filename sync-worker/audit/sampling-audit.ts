@@ -71,7 +71,7 @@ export class SamplingAudit {
   constructor(options: SamplingAuditOptions) {
     const { config, log, metrics } = options;
     this.#options = options;
-    const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS };
+    const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS, slowMs: 0 };
     this.#layers = shardLayers({ ...config, shards }, log.child({ purpose: 'audit' }));
     metrics.oldestStale = () => this.#oldestStaleSeconds();
   }

@@ -9,13 +9,12 @@ import type { BrokerConnection } from '../../shared/broker/connection.ts';
 import { loggedConnection } from '../../shared/broker/logged-connection.ts';
 import { declareOutlets, outletTopologyOf } from '../../shared/broker/outlet-topology.ts';
 import { PublishSession } from '../../shared/broker/publisher.ts';
-import { topologyOf } from '../../shared/broker/topology.ts';
+import { type ShardQueue, topologyOf } from '../../shared/broker/topology.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { unlessAborted } from '../../shared/lifecycle/unless-aborted.ts';
-import { Layers } from '../../shared/ring/layers.ts';
-import { ringHashOf } from '../../shared/shard/shard-layers.ts';
+import { layersOf, ringHashesOf } from '../../shared/shard/shard-layers.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { LogPosition } from '../../shared/version/version.ts';
 import { Assembler } from './assembler/assembler.ts';
@@ -64,18 +63,11 @@ export class CaptureService {
       name: sync.name,
       origin: { url, timeoutMs: origin.timeoutMs },
       heartbeatMs: sync.heartbeatMs,
-      layers: new Layers<ShardLane>(
-        config.rings.map((ring) => ({
-          name: ring.name,
-          placement: ring.placement ?? 'balanced',
-          shards: new Map(
-            topology.shards
-              .filter((shard) => shard.ring === ring.name)
-              .map(({ shard, queue }) => [shard, { queue }] as const),
-          ),
-        })),
-      ),
-      rings: config.rings.map(ringHashOf),
+      layers: layersOf(config, (ring, name): ShardLane => {
+        const isIt = (one: ShardQueue) => one.ring === ring.name && one.shard === name;
+        return { queue: topology.shards.find(isIt)?.queue as string };
+      }),
+      rings: config.rings.flatMap(ringHashesOf),
       tables,
       tells,
       checkpoints: (hooks) => new CheckpointWriter({ stateFolder: sync.stateFolder, name: sync.name, ...hooks }),

@@ -80,6 +80,9 @@ export interface CapturePorts {
 
 export type CaptureState = 'waiting-for-lock' | 'following' | 'retrying' | 'stopped';
 
+/** Why it waits for the lock, where somebody else has it. */
+export const STANDS_BY = 'another capture follows the binlog';
+
 export interface CaptureStatus {
   readonly state: CaptureState;
   /** Why it is not following. */
@@ -198,7 +201,7 @@ export class Capture {
       name,
       signal: this.#stopping.signal,
       onWaiting: (lock) => {
-        this.#tell('waiting-for-lock', 'another capture follows the binlog');
+        this.#tell('waiting-for-lock', STANDS_BY);
         this.#log.info({ lock }, 'another capture has the lock; waiting');
       },
     });

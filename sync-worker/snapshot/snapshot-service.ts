@@ -100,7 +100,7 @@ export class SnapshotService {
   constructor(options: SnapshotServiceOptions) {
     const { config, log } = options;
     this.#options = options;
-    const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS };
+    const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS, slowMs: 0 };
     this.#layers = shardLayers({ ...config, shards }, log.child({ purpose: 'snapshot' }));
     this.#ringHashes = config.rings.map(ringHashOf);
   }

@@ -39,7 +39,7 @@ async function newPlace(onPort = port): Promise<Place> {
     name: 'r1',
     ring: 'primary',
     endpoint: `redis://127.0.0.1:${onPort}`,
-    followed: { stampKey: stampKey(prefix), ringHash: RING },
+    followed: { stampKey: stampKey(prefix) },
     timeoutMs: 2_000,
     failuresToOpen: 3,
     onChange: () => undefined,
@@ -82,7 +82,7 @@ const entry = (version: string, fields: Partial<Entry> = {}): Entry => ({
 });
 
 const lease = ({ shard, key }: Place, over: LeaseOver = 'nothing', leaseTtlMs = 10_000): Promise<LeaseOutcome> =>
-  shard.lease(key, { followedAs: TABLE, shape: SHAPE, leaseTtlMs, over });
+  shard.lease(key, { followedAs: { table: TABLE, ring: RING }, shape: SHAPE, leaseTtlMs, over });
 
 async function tokenOf(place: Place, over?: LeaseOver): Promise<string> {
   const outcome = await lease(place, over);
@@ -91,7 +91,7 @@ async function tokenOf(place: Place, over?: LeaseOver): Promise<string> {
 }
 
 const fill = ({ shard, key }: Place, token: string, filled: Entry, ttlMs = 600_000) =>
-  shard.fill(key, token, filled, ttlMs, TABLE);
+  shard.fill(key, token, filled, ttlMs, { table: TABLE, ring: RING });
 
 async function stored(place: Place, filled: Entry, ttlMs?: number): Promise<void> {
   assert.equal(await fill(place, await tokenOf(place, 'lease'), filled, ttlMs), 'stored');
@@ -239,8 +239,11 @@ test('APPLY makes a stamp where there is none, or a corrupt one: floor, rings an
   for (const before of [undefined, '{"plan":9']) {
     const place = await newPlace();
     if (before !== undefined) await redis.set(place.stamp, before);
+    const early = Date.now();
     await apply(place, { ...PLAN, from: at(50) });
-    assert.deepEqual(await stampOf(place), {
+    const { lostAt = 0, ...stamp } = (await stampOf(place)) ?? {};
+    assert.ok(lostAt >= early && lostAt <= Date.now(), 'when it was found so');
+    assert.deepEqual(stamp, {
       plan: 1,
       to: at(100),
       floor: at(50),

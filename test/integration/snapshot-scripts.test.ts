@@ -40,7 +40,7 @@ class Place {
     name: 'r1',
     ring: 'primary',
     endpoint: `redis://127.0.0.1:${port}`,
-    followed: { stampKey: this.stamp, ringHash: RING },
+    followed: { stampKey: this.stamp },
     timeoutMs: 2_000,
     failuresToOpen: 3,
     onChange: () => undefined,

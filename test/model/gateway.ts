@@ -4,6 +4,7 @@
  */
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import { AnsweredAhead } from '../../gateway/journey/answered-ahead.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';
@@ -32,21 +33,41 @@ export interface GatewayPorts {
   readonly trace: (line: string) => void;
 }
 
+/** A shard that owns a key, and by which of its layer's rings. */
+interface Candidate {
+  readonly shard: ModelShard;
+  readonly rings: readonly Ring[];
+}
+
+/** What a shard that vouches for itself says: by which ring, and from which version on. */
+interface Read {
+  readonly stamp: Stamp;
+  readonly ring: Ring;
+  readonly floor: string;
+  readonly entry: Entry | undefined;
+}
+
 type Begun = ReturnType<Judge['begins']>;
 type StampReader = InstanceType<TrustRule['StampReader']>;
 
 export class Gateway {
   readonly name: string;
-  /** Layer by layer; another configuration is another gateway's, or this one's later. */
-  rings: readonly Ring[];
+  /** Layer by layer, the newest ring first; another configuration is another gateway's, or this one's later. */
+  layers: readonly (readonly Ring[])[];
   readonly #ports: GatewayPorts;
   readonly #readers = new Map<string, StampReader>();
+  readonly #answered = new AnsweredAhead();
   #tokens = 0;
 
-  constructor(name: string, rings: readonly Ring[], ports: GatewayPorts) {
+  constructor(name: string, layers: readonly (readonly Ring[])[], ports: GatewayPorts) {
     this.name = name;
-    this.rings = rings;
+    this.layers = layers;
     this.#ports = ports;
+  }
+
+  /** By which new rows are placed. */
+  get rings(): Ring[] {
+    return this.layers.map(([newest]) => newest as Ring);
   }
 
   journey(key: RowKey): AsyncGenerator<void, void> {
@@ -54,31 +75,42 @@ export class Gateway {
   }
 
   async *#readThrough(key: RowKey): AsyncGenerator<void, void> {
-    const { random, shards, judge, count } = this.#ports;
-    for (const ring of this.rings) {
-      // A breaker is open: the next layer is asked.
+    const { random, judge, count } = this.#ports;
+    const candidates = this.layers.flatMap((rings) => this.#ownersOf(rings, key));
+    for (const candidate of candidates) {
+      // A breaker is open: the next one is asked.
       if (random.chance(0.15)) continue;
-      const shard = shards.get(ownerOf(ring, key)) as ModelShard;
-      const begun = judge.begins(this.name, shard.name, key);
-      const read = await this.#read(shard, ring, key);
+      const begun = judge.begins(this.name, candidate.shard.name, key);
+      const read = await this.#read(candidate, key);
       if (read === undefined) {
         count('silent');
         continue;
       }
       const over = random.chance(0.75) ? 'nothing' : random.pick(['entry', 'lease'] as const);
       if (read.entry !== undefined && over === 'nothing') {
-        this.#hit(shard, key, read.entry, read.stamp, begun, 'hit');
+        this.#hit(candidate, key, read.entry, read.stamp, begun, 'hit');
         return;
       }
       yield;
-      yield* this.#fill(shard, ring, key, over, read.stamp, begun);
+      const others = candidates.filter(({ shard }) => shard !== candidate.shard);
+      if (others.length > 0 && random.chance(0.4)) yield* this.#copy(random.pick(others), candidate, key, over);
+      else yield* this.#fill(candidate, key, over, read, begun);
       return;
     }
     count('unvouched');
   }
 
+  /** Who owns the key by one of a layer's rings; each shard once. */
+  #ownersOf(rings: readonly Ring[], key: RowKey): Candidate[] {
+    const owners = new Set(rings.map((ring) => ownerOf(ring, key)));
+    return [...owners].map((name) => ({
+      shard: this.#ports.shards.get(name) as ModelShard,
+      rings: rings.filter((ring) => ownerOf(ring, key) === name),
+    }));
+  }
+
   /** The stamp and the entry together; nothing where the shard cannot vouch for itself. */
-  async #read(shard: ModelShard, ring: Ring, key: RowKey) {
+  async #read({ shard, rings }: Candidate, key: RowKey): Promise<Read | undefined> {
     const { trust, mistakes, stalenessBoundMs, now, judge } = this.#ports;
     const { stamp: stored, entries } = await shard.read([key]);
     const seen = this.readerOf(shard).read(stored);
@@ -87,31 +119,73 @@ export class Gateway {
     judge.saw(this.name, shard.name, stamp);
     const age = now() - stamp.asOf;
     const isYoung = (age <= stalenessBoundMs && age >= 0) || mistakes.has('asOf not looked at');
-    const floor = trust.floorOf(stamp, key.table, ring.hash);
-    if (wentBack || !isYoung || floor === undefined) return undefined;
+    // By whichever ring it has been told of the key's changes for longest.
+    const [counts] = rings
+      .map((ring) => ({ ring, floor: trust.floorOf(stamp, key.table, ring.hash) }))
+      .filter((of): of is { ring: Ring; floor: string } => of.floor !== undefined)
+      .toSorted((one, other) => (one.floor < other.floor ? -1 : 1));
+    if (wentBack || !isYoung || counts === undefined) return undefined;
     const entry = entryIn(entries[0]);
-    return { stamp, entry: entry && trust.isTrusted(entry, stamp, floor) ? entry : undefined };
+    const isUsable =
+      entry !== undefined &&
+      trust.isTrusted(entry, stamp, counts.floor) &&
+      (mistakes.has('what was answered is forgotten') ||
+        this.#answered.mayFollow(shard.name, key.name, entry.version, stamp.to));
+    return { stamp, ring: counts.ring, floor: counts.floor, entry: isUsable ? entry : undefined };
   }
 
-  #hit(shard: ModelShard, key: RowKey, entry: Entry, stamp: Stamp, begun: Begun, kind: string): void {
+  /**
+   * A miss, and another shard has the row: it is answered with what that one vouches for, which is the row as of that
+   * one's stamp, and as such is filled.
+   */
+  async *#copy(from: Candidate, to: Candidate, key: RowKey, over: LeaseOver): AsyncGenerator<void, void> {
+    const { judge, count, trace, now, mistakes } = this.#ports;
+    const begun = judge.begins(this.name, from.shard.name, key);
+    const read = await this.#read(from, key);
+    if (read?.entry === undefined) return;
+    this.#hit(from, key, read.entry, read.stamp, begun, 'hit elsewhere');
+    // Its order among the row's states goes with it, as what a changed entry's version says is lost.
+    const order = judge.orderOf(key, read.entry);
+    // A fill may be ahead of the stamp; what the origin loses of its binlog, it then holds all the same.
+    const { entry, stamp } = read;
+    const known = entry.version > stamp.to && !mistakes.has('a copy as of the stamp') ? entry.version : stamp.to;
+    const version = mistakes.has('a copy as of now') ? (await this.#read(to, key))?.stamp.to : known;
+    yield;
+    const place = await this.#read(to, key);
+    if (place === undefined || version === undefined) return;
+    yield;
+    const token = `${this.name}.${(this.#tokens += 1)}`;
+    const lease = await to.shard.lease(key, token, place.ring, over, now());
+    count(`copy lease: ${lease.kind}`);
+    if (lease.kind !== 'lease') return;
+    yield;
+    const outcome = await to.shard.fill(key, token, place.ring, { ...read.entry, version, readAtMs: READ_AT + order });
+    count(`copy: ${outcome}`);
+    trace(
+      `${this.name} copy ${from.shard.name} to ${to.shard.name} ${key.name} ${read.entry.exactness} ${version}: ${outcome}`,
+    );
+  }
+
+  #hit({ shard }: Candidate, key: RowKey, entry: Entry, stamp: Stamp, begun: Begun, kind: string): void {
     const { judge, now, stalenessBoundMs, count, trace } = this.#ports;
     const until = now() - stalenessBoundMs;
     trace(`${this.name} ${kind} ${shard.name} ${key.name} = ${contentOf(entry) ?? 'absent'}`);
     count(kind);
     count(entry.kind === 'row' ? 'a row' : 'a negative');
     const said = judge.entryCounts(`${this.name}, ${kind} in ${shard.name}:`, key, entry, stamp, until);
+    this.#answered.note(shard.name, key.name, entry.version, stamp.to);
     judge.answered(this.name, shard.name, key, said, epochOf(stamp.to), begun);
   }
 
   async *#fill(
-    shard: ModelShard,
-    ring: Ring,
+    candidate: Candidate,
     key: RowKey,
     over: LeaseOver,
-    stamp: Stamp,
+    { stamp, ring, floor }: Read,
     begun: Begun,
   ): AsyncGenerator<void, void> {
     const { random, judge, now, count, trace, mistakes, trust } = this.#ports;
+    const { shard } = candidate;
     const token = `${this.name}.${(this.#tokens += 1)}`;
     const lease = await shard.lease(key, token, ring, over, now());
     count(`lease: ${lease.kind}`);
@@ -119,14 +193,13 @@ export class Gateway {
     if (lease.kind === 'entry') {
       const entry = entryIn(lease.stored);
       if (mistakes.has('the lease’s entry unjudged')) {
-        const floor = trust.floorOf(stamp, key.table, ring.hash);
-        if (entry === undefined || floor === undefined || !trust.isTrusted(entry, stamp, floor)) return;
-        this.#hit(shard, key, entry, stamp, begun, 'collapsed');
+        if (entry === undefined || !trust.isTrusted(entry, stamp, floor)) return;
+        this.#hit(candidate, key, entry, stamp, begun, 'collapsed');
         return;
       }
       // The script has not seen what this gateway has seen of the shard: it looks again.
-      const again = await this.#read(shard, ring, key);
-      if (again?.entry !== undefined) this.#hit(shard, key, again.entry, again.stamp, begun, 'collapsed');
+      const again = await this.#read(candidate, key);
+      if (again?.entry !== undefined) this.#hit(candidate, key, again.entry, again.stamp, begun, 'collapsed');
       return;
     }
     if (lease.kind !== 'lease') return;
@@ -163,6 +236,7 @@ export class Gateway {
     );
     if (outcome !== 'stored') return;
     const said = { content, orders: [judge.orderOf(key, entry)], version };
+    this.#answered.note(shard.name, key.name, version, lease.base.to);
     judge.answered(this.name, shard.name, key, said, epochOf(version), begun);
   }
 

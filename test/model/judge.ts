@@ -110,12 +110,13 @@ export class Judge {
     );
   }
 
-  /** Which state of the row an entry is: a fill left it in the entry's time; a change is found by its version. */
+  /** Which state of the row an entry is: a fill or a copy left it in the entry's time; a change is found by its version. */
   orderOf(key: RowKey, entry: Entry): number {
     if (entry.exactness === 'inexact' || entry.version.endsWith(String(ORDINAL_LAST))) return entry.readAtMs - READ_AT;
     const { histories } = this.#origin.incarnationOf(epochOf(entry.version));
     const place = entry.version.slice(EPOCH_DIGITS);
-    return histories.get(key)?.find((state) => state.place.endsWith(place))?.order ?? Number.NaN;
+    // A copy's version may be amid a transaction, where no change of this row is.
+    return histories.get(key)?.find((state) => state.place.endsWith(place))?.order ?? entry.readAtMs - READ_AT;
   }
 
   /** The last state that must be known: of those that still are the origin's. */

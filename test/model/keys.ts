@@ -1,6 +1,7 @@
 /** The few rows that a round is about, and the rings that place them. */
 import { EVERY_LAYER, type Route } from '../../shared/ring/route.ts';
-import { ringHash, routeOfFollowed } from '../../shared/stamp/followed.ts';
+import { ringHash } from '../../shared/ring/ring-hash.ts';
+import { routeOfFollowed } from '../../shared/stamp/followed.ts';
 
 export interface RowKey {
   /** The followed name of its table. */

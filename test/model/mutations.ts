@@ -114,7 +114,7 @@ const PARTS: readonly Mutation[] = [
     name: 'a shard that went back is believed',
     emphasis: { dumps: 4, replicas: 'none' },
 
-    trust: [{ file: 'stamp-reader.ts', find: 'stamp.to < this.#highest', replace: 'false' }],
+    trust: [{ file: 'stamp-reader.ts', find: 'stamp.to < this.#highest.to', replace: 'false' }],
   },
   { name: 'plain read as exact', mistake: 'plain read as exact' },
   { name: 'absence as exact', emphasis: { evictions: 1, replicas: 'none' }, rare: true, mistake: 'absence as exact' },
@@ -146,6 +146,13 @@ const PARTS: readonly Mutation[] = [
     emphasis: { dumps: 5, evictions: 2, replicas: 'none' },
     rare: true,
     mistake: 'the lease’s entry unjudged',
+  },
+  { name: 'a copy as of now', mistake: 'a copy as of now' },
+  { name: 'a copy as of the stamp', emphasis: { origin: 5, replicas: 'none' }, mistake: 'a copy as of the stamp' },
+  {
+    name: 'what was answered is forgotten',
+    emphasis: { evictions: 5, replicas: 'none' },
+    mistake: 'what was answered is forgotten',
   },
 ];
 

@@ -207,7 +207,7 @@ export class Round {
       case 'advance':
         return this.#advance();
       case 'reconfigure':
-        random.pick(this.#gateways).rings = this.#drawRings();
+        random.pick(this.#gateways).layers = this.#drawLayers();
         return;
       case 'restartGateway':
         this.#gateways = [this.#gateways[1] as Gateway, this.#newGateway()];
@@ -315,9 +315,9 @@ export class Round {
     await this.#auditAtRest();
     await this.#completeMirror();
     for (const gateway of this.#gateways) {
-      gateway.rings = LAYERS.map(
-        (_, layer) => this.#capture.plan.rings.findLast((ring) => ring.layer === layer) as Ring,
-      );
+      gateway.layers = LAYERS.map((_, layer) => [
+        this.#capture.plan.rings.findLast((ring) => ring.layer === layer) as Ring,
+      ]);
       for (const key of this.#rows.keys) for await (const _ of gateway.journey(key));
     }
     await this.#auditAtRest();
@@ -414,7 +414,7 @@ export class Round {
 
   #newGateway(): Gateway {
     this.#names += 1;
-    return new Gateway(`g${this.#names}`, this.#drawRings(), this.#gatewayPorts);
+    return new Gateway(`g${this.#names}`, this.#drawLayers(), this.#gatewayPorts);
   }
 
   /** Mostly what is routed by; else what was, or will be. */
@@ -422,6 +422,14 @@ export class Round {
     return LAYERS.map((versions, layer) => {
       const routed = this.#capture.plan.rings.filter((ring) => ring.layer === layer);
       return this.#random.pick(this.#random.chance(0.8) ? routed : versions);
+    });
+  }
+
+  /** In each layer one ring or, until what it was before is forgotten, several. */
+  #drawLayers(): Ring[][] {
+    return this.#drawRings().map((newest, layer) => {
+      const formers = (LAYERS[layer] as Ring[]).filter((ring) => ring !== newest && this.#random.chance(0.3));
+      return [newest, ...formers];
     });
   }
 

@@ -98,6 +98,27 @@ test('a cut link keeps its connections and carries nothing; healed, it carries w
   for (const [bytes] of await late) assert.equal(String(bytes), '+PONG\r\n');
 });
 
+test('a delayed link answers late and in order; without the delay as before', async (t) => {
+  const server = await redis(t);
+  const link = await openLink({ to: server });
+  t.after(async () => await link.stop());
+  const client = await connected(t, link);
+  link.delay(150);
+  const askedAt = performance.now();
+  assert.equal(await ask(client, 'PING'), '+PONG\r\n');
+  // A timer may come a millisecond early.
+  assert.ok(performance.now() - askedAt >= 149);
+
+  const first = once(client, 'data');
+  client.write('ECHO one\r\n');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  link.delay(0);
+  client.write('ECHO two\r\n');
+  let text = String((await first)[0]);
+  while (!text.endsWith('two\r\n')) text += String((await once(client, 'data'))[0]);
+  assert.equal(text, '$3\r\none\r\n$3\r\ntwo\r\n');
+});
+
 test('a reset link drops its connections and takes new ones', async (t) => {
   const server = await redis(t);
   const link = await openLink({ to: server });

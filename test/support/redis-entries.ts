@@ -50,6 +50,19 @@ export class RedisEntries {
     return (await (await this.holderOf(key)).getBuffer(this.#keyPrefix + key)) as Buffer;
   }
 
+  async readIn(shard: string, key: string): Promise<Buffer | null> {
+    return await this.#shard(shard).getBuffer(this.#keyPrefix + key);
+  }
+
+  async removeIn(shard: string, ...keys: string[]): Promise<void> {
+    await this.#shard(shard).del(keys.map((key) => this.#keyPrefix + key));
+  }
+
+  /** As it lies there. */
+  async copyBetween(from: string, to: string, key: string): Promise<void> {
+    await this.#shard(to).set(this.#keyPrefix + key, (await this.readIn(from, key)) as Buffer);
+  }
+
   /** Puts other bytes in the entry's place. */
   async replace(key: string, bytes: Buffer | string): Promise<void> {
     await (await this.holderOf(key)).set(this.#keyPrefix + key, bytes, 'KEEPTTL');
@@ -68,5 +81,9 @@ export class RedisEntries {
     const readAtMs = Number.parseInt(bytes.toString('latin1', READ_AT.start, READ_AT.end), 36) - seconds * 1000;
     bytes.write(readAtMs.toString(36).padStart(READ_AT.end - READ_AT.start, '0'), READ_AT.start, 'latin1');
     await this.replace(key, bytes);
+  }
+
+  #shard(name: string): Redis {
+    return this.#shards.get(name) as Redis;
   }
 }

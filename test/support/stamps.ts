@@ -12,7 +12,7 @@ import { cellText } from '../../shared/origin/cells.ts';
 import { binlogEndQuery, identityQuery } from '../../shared/origin/origin-identity.ts';
 import { sqlServerOf } from '../../shared/origin/server-version.ts';
 import { type ApplyOutcome, Shard } from '../../shared/shard/shard.ts';
-import { ringHash } from '../../shared/stamp/followed.ts';
+import { ringHash } from '../../shared/ring/ring-hash.ts';
 import { versionOf } from '../../shared/version/version.ts';
 import type { TestStack } from './stack.ts';
 
@@ -49,7 +49,7 @@ export class Stamps {
         name,
         ring,
         endpoint: `redis://127.0.0.1:${port}`,
-        followed: { stampKey: stampKey(keyPrefix), ringHash: ringHash(membersOf(stack, ring), 'balanced') },
+        followed: { stampKey: stampKey(keyPrefix) },
         timeoutMs: 2_000,
         failuresToOpen: 3,
         onChange: () => undefined,

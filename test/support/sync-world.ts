@@ -54,8 +54,8 @@ const MISTAKES: Readonly<Record<string, Patch>> = {
   },
   'dumps-believed': {
     file: 'shared/stamp/stamp-reader.ts',
-    part: 'wentBack: stamp.to < this.#highest',
-    instead: 'wentBack: false',
+    part: 'stamp.to < this.#highest.to',
+    instead: 'false',
   },
   'late-stamps-believed': {
     file: 'gateway/journey/trust.ts',

@@ -79,6 +79,38 @@ test('a server that fails again right after its probe is kept out longer, not as
   assert.equal(probes, 2);
 });
 
+test('just after its probe passed one failure opens it again; later it takes as many as ever', async (t) => {
+  let now = 0;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const subject = new Breaker({
+    failuresToOpen: 3,
+    trialMs: 1_000,
+    now: () => now,
+    probe: () => Promise.resolve(),
+    onChange: () => undefined,
+    backoff: new Backoff(100, 400, () => 1),
+  });
+  t.after(() => subject.stop());
+  subject.failed('late');
+  assert.equal(subject.state, 'closed', 'at first there was no trial');
+  subject.trip('connection closed');
+  t.mock.timers.tick(100);
+  await settle();
+  assert.equal(subject.isOnTrial, true);
+  now += 999;
+  subject.failed('late');
+  assert.equal(subject.state, 'open');
+  t.mock.timers.tick(400);
+  await settle();
+  assert.equal(subject.state, 'closed');
+  now += 1_000;
+  subject.failed('late');
+  subject.failed('late');
+  assert.equal(subject.state, 'closed');
+  subject.failed('late');
+  assert.equal(subject.state, 'open');
+});
+
 test('a stopped breaker probes no more', async (t) => {
   let probes = 0;
   const { subject } = breaker(t, () => {

@@ -29,6 +29,12 @@ function problemsOf(text: string, env: NodeJS.ProcessEnv = {}): readonly Problem
   throw new Error('it was accepted');
 }
 
+/** The ring with former definitions of these shards, one a line from the ninth on. */
+function formerly(...shards: readonly string[]): string {
+  const lines = shards.map((one) => `      - shards: ${one}\n`).join('');
+  return VALID.replace('tables:', `    former:\n${lines}tables:`);
+}
+
 const SYNC = "sync:\n  broker: {url: 'amqp://b'}\n";
 
 function only(text: string, env: NodeJS.ProcessEnv = {}): Problem {
@@ -46,7 +52,8 @@ test('what is not said has its default', () => {
   assert.equal(config.log.level, 'info');
   assert.deepEqual(config.defaults, {
     mode: 'read-through',
-    copies: 2,
+    fallbackTtlSeconds: 3_600,
+    warmOneIn: 100,
     onIncomplete: 'unavailable',
     ttlSeconds: 300,
     graceSeconds: 3_600,
@@ -71,6 +78,25 @@ test('a queue for a subscriber is one line, and what is not said of the outlets 
     files: { folder: 'db_data', period: 'day', fileMebibytesMax: 1_024, keepDays: 30, keepMebibytes: 10_240 },
     redis: { url: 'redis://r', kind: 'list', key: 'canal_binlog_data', lengthMax: 1_000_000 },
   });
+});
+
+test('what a ring was stands beside what it is, with the same default', () => {
+  const config = parseConfig(
+    formerly('{r1: redis://127.0.0.1:6379, r2: redis://b}', '{r2: redis://b}\n        placement: ketama').replace(
+      '}\n',
+      '}\n        until: 2026-11-24T10:00:00Z\n',
+    ),
+    'ringfill.yml',
+    {},
+  );
+  assert.deepEqual(config.rings[0]?.former, [
+    {
+      shards: { r1: 'redis://127.0.0.1:6379', r2: 'redis://b' },
+      placement: 'balanced',
+      until: '2026-11-24T10:00:00Z',
+    },
+    { shards: { r2: 'redis://b' }, placement: 'ketama' },
+  ]);
 });
 
 test('a table says nothing that it was not told, so that `defaults` holds for it', () => {
@@ -252,6 +278,78 @@ for (const [claim, text, where, message] of [
     `${VALID}${SYNC}  outlets: {redis: {url: 'redis://u:hunter2@h/x'}}\n`,
     'ringfill.yml:12: sync.outlets.redis.url',
     /^"x" is not a Redis database number$/,
+  ],
+  [
+    'a shard that is elsewhere in a former definition',
+    formerly('{r1: redis://elsewhere, r2: redis://b}'),
+    'ringfill.yml:9: rings.0.former.0.shards.r1',
+    /^r1 is elsewhere in a newer definition of the ring/,
+  ],
+  [
+    'shards that are elsewhere in two former definitions',
+    formerly('{r1: redis://127.0.0.1:6379, r2: redis://b}', '{r2: redis://c}'),
+    'ringfill.yml:10: rings.0.former.1.shards.r2',
+    /^r2 is elsewhere/,
+  ],
+  [
+    'a former definition that is the present one',
+    formerly('{r1: redis://127.0.0.1:6379}'),
+    'ringfill.yml:9: rings.0.former.0',
+    /same as the ring as it is now/,
+  ],
+  [
+    'a former definition twice, in whatever order',
+    formerly('{r2: redis://b, r3: redis://c}', '{r3: redis://c, r2: redis://b}'),
+    'ringfill.yml:10: rings.0.former.1',
+    /same as former 0/,
+  ],
+  [
+    'more than four former definitions',
+    formerly(...Array.from({ length: 5 }, (_, index) => `{x${index}: redis://x${index}}`)),
+    'ringfill.yml:8: rings.0.former',
+    /more than 4 items/,
+  ],
+  [
+    'a former shard without its address',
+    formerly('{r2: cache-2}'),
+    'ringfill.yml:9: rings.0.former.0.shards.r2',
+    /redis:\/\/user:password@host:port/,
+  ],
+  [
+    'a former shard with a database number that is none',
+    formerly('{r2: redis://b/x}'),
+    'ringfill.yml:9: rings.0.former.0.shards.r2',
+    /"x" is not a Redis database number/,
+  ],
+  [
+    'a time that is none',
+    formerly('{r2: redis://b}').replace('}\n', '}\n        until: tomorrow\n'),
+    'ringfill.yml:10: rings.0.former.0.until',
+    /2026-11-24T10:00:00Z/,
+  ],
+  [
+    'a time that there is not',
+    formerly('{r2: redis://b}').replace('}\n', '}\n        until: 2026-13-24T10:00:00Z\n'),
+    'ringfill.yml:10: rings.0.former.0.until',
+    /no such time/,
+  ],
+  [
+    'a former shard by the name of another ring’s',
+    formerly('{f1: redis://b}').replace('tables:', '  - name: fallback\n    shards: {f1: redis://c}\ntables:'),
+    'ringfill.yml:11: rings.1.shards.f1',
+    /f1 is used twice/,
+  ],
+  [
+    'a shard that was another one, with sync',
+    `${formerly('{r9: redis://127.0.0.1:6379}')}${SYNC}`,
+    'ringfill.yml:9: rings.0.former.0.shards.r9',
+    /is the same Redis as r1/,
+  ],
+  [
+    'a mirror in a shard that is in the ring no more',
+    `${formerly('{r1: redis://127.0.0.1:6379, r9: redis://b}').replace('{}', '{mode: mirror, shard: r9}')}${SYNC}`,
+    'ringfill.yml:11: tables.shop.orders.shard',
+    /no shard r9 in any ring/,
   ],
   ['a name used twice', VALID.replace('r1:', 'primary:'), 'ringfill.yml:7: rings.0.shards.primary', /used twice/],
 ] as const) {

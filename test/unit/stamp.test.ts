@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ringHash } from '../../shared/stamp/followed.ts';
+import { ringHash } from '../../shared/ring/ring-hash.ts';
 import { StampReader } from '../../shared/stamp/stamp-reader.ts';
 import { decodeStamp, floorOf, isComplete, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 

@@ -17,13 +17,15 @@ if stamp and batch.plan < stamp.plan then
 end
 if not stamp then
   -- Whatever lies here, nobody knows what it missed.
-  stamp = {plan = 0, to = batch.from, floor = batch.from, asOf = 0, rings = {}, tables = {}, holes = {}, complete = {}}
+  stamp = {plan = 0, to = batch.from, floor = batch.from, asOf = 0, rings = {}, tables = {}, holes = {}, complete = {},
+    lostAt = batch.now}
 elseif batch.from > stamp.to then
   if ARGV[2] ~= '1' then
     return {'gap', stamp.to}
   end
   stamp.to = batch.from
   stamp.floor = batch.from
+  stamp.lostAt = batch.now
 end
 
 -- Those in both keep since when they hold; new ones hold from now on; the others go.

@@ -1,0 +1,24 @@
+import { ORIGIN_WELL } from './harness/claims.ts';
+import type { Drill } from './harness/drill.ts';
+import { putDumpBack, takeDump } from './harness/dumps.ts';
+import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+
+const AGE_MS = 60_000;
+
+export const restoredOneMinute: Drill = {
+  name: 'restored-1min',
+  title: 'a shard restored from a dump that is 1 min old',
+  done: 'r2 writes a dump; a minute later it is killed, and started with that dump.',
+  world: THREE_AND_TWO,
+  load: OPEN_LOOP,
+  seconds: 72,
+  claims: ORIGIN_WELL,
+  run: async ({ world, harmed, mark, wait }) => {
+    const { server } = world.shard('r2');
+    const dump = await takeDump(server);
+    mark('r2 has written a dump');
+    await wait(AGE_MS);
+    await putDumpBack(server, dump);
+    harmed('r2 is back, with the dump', { shards: ['r2'] });
+  },
+};

@@ -1,0 +1,135 @@
+/**
+ * Rows taken from one shard into another, behind the requests that found them:
+ *
+ *     a row that its shard lacks, found elsewhere       into its shard
+ *     a row just read from the origin                   into the table's further copies
+ *     a row that is read often                          into the fallback layer, so that losing its shard is no rush
+ *
+ * It is a fill like any other, but that another shard is read instead of the origin: the lease notes the target's stamp,
+ * S0; the other shard's entry includes every change up to that shard's own stamp, F; FILL wants F >= S0. Shards hear of
+ * changes at slightly different times, so one that is behind the target is looked at again a few times.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Entry } from '../../shared/entry/entry.ts';
+import { ShardUnavailable } from '../../shared/errors/errors.ts';
+import type { Candidate } from '../../shared/ring/layers.ts';
+import type { FillOutcome, FollowedAs } from '../../shared/shard/shard.ts';
+import { standingIn } from './after-write.ts';
+import { type FoundElsewhere, lookInto, stampedTo } from './elsewhere.ts';
+import type { Ports, ShardPort } from './ports.ts';
+import type { RowRequest } from './row-request.ts';
+
+/**
+ * What became of it, beside what FILL says. `there`: the target has the row. `busy`: another fills it. `gone`: the source
+ * has it no more. `silent`: the target does not vouch for itself. `failed`: a shard went away, or would not take it.
+ */
+export type CopyOutcome = FillOutcome | 'there' | 'busy' | 'gone' | 'silent' | 'failed';
+
+/** Past it, rows are not copied; whoever reads them next finds them where they are. */
+const UNDER_WAY_MAX = 256;
+/** A heartbeat takes every stamp on; after two of them it is not that. */
+const LOOK_AGAIN_MS = [5, 20, 80, 300, 700];
+
+export class Copies {
+  readonly #underWay = new Set<string>();
+
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /** Returns at once. @returns settles when it is over; it never rejects. */
+  start(
+    ports: Ports,
+    request: RowRequest,
+    from: Candidate<ShardPort>,
+    to: Candidate<ShardPort>,
+  ): Promise<void> | undefined {
+    const name = `${to.shard.name} ${request.cacheKey}`;
+    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) return undefined;
+    this.#underWay.add(name);
+    return copy(ports, request, from, to)
+      .catch((error: unknown): CopyOutcome => {
+        if (!(error instanceof ShardUnavailable)) throw error;
+        return 'failed';
+      })
+      .then((outcome) => ports.onCopy(request.table, outcome))
+      .finally(() => this.#underWay.delete(name));
+  }
+}
+
+async function copy(
+  ports: Ports,
+  request: RowRequest,
+  from: Candidate<ShardPort>,
+  to: Candidate<ShardPort>,
+): Promise<CopyOutcome> {
+  const { cacheKey, table } = request;
+  const standing = standingIn(ports, request, to, await to.shard.seenStamp());
+  if (standing.kind === 'silent') return 'silent';
+  const { trust } = standing;
+  const followedAs: FollowedAs | undefined =
+    trust.kind === 'by-ttl' ? undefined : { table: table.followedName, ring: trust.ring };
+  const { shape } = table.schema;
+  const wanted = { followedAs, shape, leaseTtlMs: ports.leaseTtlMs, over: 'nothing' } as const;
+  const lease = await to.shard.lease(cacheKey, wanted);
+  if (lease.kind !== 'lease') return lease.kind === 'entry' ? 'there' : lease.kind;
+  try {
+    const found = await lookUntil(ports, request, from, lease.base?.to ?? '');
+    if (found !== undefined) {
+      const { entry, keptMs } = asCopied(found, ports, request, to);
+      return await to.shard.fill(cacheKey, lease.token, entry, keptMs, followedAs);
+    }
+  } catch (error) {
+    await to.shard.release(cacheKey, lease.token, 'keep').catch(() => undefined);
+    throw error;
+  }
+  await to.shard.release(cacheKey, lease.token, 'keep');
+  return 'gone';
+}
+
+/** As it is once it includes what the target has heard of; or as it was at last. */
+async function lookUntil(
+  ports: Ports,
+  request: RowRequest,
+  from: Candidate<ShardPort>,
+  included: string,
+): Promise<FoundElsewhere | undefined> {
+  let found = await lookInto(ports, request, from);
+  for (const ms of LOOK_AGAIN_MS) {
+    if (found === undefined || versionKnown(found) >= included) break;
+    await sleep(ms);
+    found = await lookInto(ports, request, from);
+  }
+  return found;
+}
+
+/**
+ * The shard has heard of every change up to its stamp. An entry may be ahead of that; what the origin then loses of its
+ * binlog, the copy must not be taken to be without.
+ */
+function versionKnown({ entry, trust }: FoundElsewhere): string {
+  const to = stampedTo(trust);
+  return entry.version > to ? entry.version : to;
+}
+
+/** Its TTL goes on as it was, but for a shard that holds it only while another is away. */
+function asCopied(
+  found: FoundElsewhere,
+  { now }: Ports,
+  { table }: RowRequest,
+  to: Candidate<ShardPort>,
+): { readonly entry: Entry; readonly keptMs: number } {
+  const { copies, graceSeconds, fallbackTtlSeconds } = table.settings;
+  const { entry, life } = found;
+  const copied = { ...entry, version: versionKnown(found) };
+  if (to.layer < copies || life.freshSeconds <= fallbackTtlSeconds) {
+    return { entry: copied, keptMs: keptMsOf(entry.kind, life.freshSeconds, graceSeconds) };
+  }
+  const ttlSeconds = Math.floor((now() - entry.readAtMs) / 1000) + fallbackTtlSeconds;
+  return { entry: { ...copied, ttlSeconds }, keptMs: keptMsOf(entry.kind, fallbackTtlSeconds, graceSeconds) };
+}
+
+/** An expired "no such row" is never served, so it need not be kept. */
+function keptMsOf(kind: Entry['kind'], freshSeconds: number, graceSeconds: number): number {
+  return Math.max(1, Math.ceil(freshSeconds + (kind === 'row' ? graceSeconds : 0))) * 1_000;
+}

@@ -1,0 +1,84 @@
+/**
+ * A row that its shard lacks, found in another one: where the ring placed it before, or in the next layer. What a shard
+ * vouches for is the row as of that shard's stamp, so it is as good as a read from the origin, and spares one.
+ *
+ *     its former owners, while the ring changes    always
+ *     its copy, where the table has several        always
+ *     the next layer                               for a while after the shard has lost what it held
+ */
+import { type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import { ShardUnavailable } from '../../shared/errors/errors.ts';
+import type { Candidate } from '../../shared/ring/layers.ts';
+import { standingIn } from './after-write.ts';
+import type { Ports, ShardPort } from './ports.ts';
+import type { RowRequest } from './row-request.ts';
+import { type Life, lifeOf, type Trust, usableEntry } from './trust.ts';
+
+/** A fresh entry that another shard vouches for. */
+export interface FoundElsewhere {
+  readonly candidate: Candidate<ShardPort>;
+  readonly entry: Entry;
+  readonly trust: Trust;
+  readonly life: Life;
+}
+
+/** The first of those that may have the row; nothing where none does. A shard's trouble is none here. */
+export async function findElsewhere(
+  ports: Ports,
+  request: RowRequest,
+  lacking: Candidate<ShardPort>,
+  trust: Trust,
+): Promise<FoundElsewhere | undefined> {
+  for (const candidate of placesElsewhere(ports, request, lacking, trust)) {
+    if (candidate.shard.state === 'down') continue;
+    try {
+      const found = await lookInto(ports, request, candidate);
+      if (found !== undefined) return found;
+    } catch (error) {
+      if (!(error instanceof ShardUnavailable)) throw error;
+    }
+  }
+  return undefined;
+}
+
+const NOWHERE: readonly Candidate<ShardPort>[] = [];
+
+function placesElsewhere(
+  { layers, now, refillMs }: Ports,
+  { cacheKey, table }: RowRequest,
+  { layer, shard }: Candidate<ShardPort>,
+  trust: Trust,
+): readonly Candidate<ShardPort>[] {
+  const owners = layers.owners(cacheKey, layer);
+  const formers = owners.length === 1 ? NOWHERE : owners.filter((candidate) => candidate.shard !== shard);
+  const next = layer + 1;
+  if (next >= layers.depth) return formers;
+  const lostAt = trust.kind === 'by-ttl' ? undefined : trust.stamp.lostAt;
+  const hasLost = lostAt !== undefined && now() - lostAt < refillMs;
+  return next < table.settings.copies || hasLost ? [...formers, ...layers.owners(cacheKey, next)] : formers;
+}
+
+/** Throws ShardUnavailable. */
+export async function lookInto(
+  ports: Ports,
+  request: RowRequest,
+  candidate: Candidate<ShardPort>,
+): Promise<FoundElsewhere | undefined> {
+  const { table, cacheKey, terms } = request;
+  const { stored, seen } = await candidate.shard.read(cacheKey);
+  const standing = standingIn(ports, request, candidate, seen);
+  if (standing.kind !== 'vouches' || stored === null) return undefined;
+  const { trust } = standing;
+  const entry = usableEntry(stored, table, trust);
+  if (entry === undefined) return undefined;
+  const life = lifeOf(entry, table, trust, ports.now());
+  if (life.freshSeconds <= 0 || life.ageSeconds > terms.maxAgeSeconds) return undefined;
+  return ports.answeredAhead.mayFollow(candidate.shard.name, cacheKey, entry.version, stampedTo(trust))
+    ? { candidate, entry, trust, life }
+    : undefined;
+}
+
+/** Up to which version the shard has heard of changes; the lowest of all where no stamp says so. */
+export function stampedTo(trust: Trust): string {
+  return trust.kind === 'by-ttl' ? VERSION_ZERO : trust.stamp.to;
+}
