@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { alignedTable } from '../cli/aligned-table.ts';
 import { wholeNumber } from '../cli/whole-number.ts';
@@ -9,10 +10,12 @@ import { stopSignal } from '../shared/lifecycle/stop-signal.ts';
 import { messageOf } from '../shared/errors/errors.ts';
 import { ensureServers } from '../stack/install-servers.ts';
 import { printTo } from '../stack/progress.ts';
+import * as ringfill from '../stack/ringfill-process.ts';
 import { ALL_DRILLS } from './drills/harness/all-drills.ts';
 import type { Drill } from './drills/harness/drill.ts';
 import { Ground } from './drills/harness/ground.ts';
 import { type DrillResult, runDrill } from './drills/harness/run-drill.ts';
+import type { Product } from './drills/harness/world.ts';
 import { htmlReport } from './watch/html-report.ts';
 import { explainFailures, resultTable } from './watch/text-report.ts';
 
@@ -22,6 +25,7 @@ interface Options {
   readonly seed: number;
   readonly json?: string;
   readonly html?: string;
+  readonly product?: string;
 }
 
 const command = new Command('npm run drill --')
@@ -43,6 +47,7 @@ const command = new Command('npm run drill --')
   )
   .option('--json <file>', 'write all that was seen to a file, too')
   .option('--html <file>', 'where the report goes (default: below .ringfill/drills)')
+  .option('--product <folder>', 'drill a copy of the project instead, such as one with a part of it taken out')
   .addHelpText(
     'after',
     `
@@ -78,6 +83,7 @@ async function drillAll(drills: readonly Drill[]): Promise<number> {
   let ground: Ground | undefined;
   try {
     await ensureServers(onProgress);
+    const product = await productOf(options.product);
     const shards = {
       primary: Math.max(...drills.map(({ world }) => world.primary)),
       fallback: Math.max(...drills.map(({ world }) => world.fallback)),
@@ -89,6 +95,7 @@ async function drillAll(drills: readonly Drill[]): Promise<number> {
       try {
         const result = await runDrill({
           ground,
+          product,
           drill,
           seed,
           seconds: options.seconds ?? drill.seconds,
@@ -117,6 +124,12 @@ async function drillAll(drills: readonly Drill[]): Promise<number> {
   report(results, startedAt, join(keepIn, 'report.html'));
   const failed = results.filter(({ passed }) => !passed).length + notDone;
   return failed > 0 || results.length < drills.length ? 1 : 0;
+}
+
+async function productOf(folder: string | undefined): Promise<Product> {
+  return folder === undefined
+    ? ringfill
+    : ((await import(pathToFileURL(resolve(folder, 'stack/ringfill-process.ts')).href)) as Product);
 }
 
 function report(results: readonly DrillResult[], startedAt: Date, defaultFile: string): void {

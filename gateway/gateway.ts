@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { type Afterwards, ConfigReloads } from '../shared/config/config-reloads.ts';
+import { type Afterwards, ConfigReloads, NotInTime } from '../shared/config/config-reloads.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
@@ -149,15 +149,16 @@ export class Gateway {
     return generation;
   }
 
-  /** Throws SetupError; a TimeoutError if it is not ready in time; the signal's reason. Then nothing has changed. */
+  /** Throws SetupError; NotInTime; the signal's reason. Then nothing has changed. */
   async #adopt({ config }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
     const next = this.#generationOf(config);
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(this.#reloadTimeoutMs)]);
+    const late = AbortSignal.timeout(this.#reloadTimeoutMs);
+    const inTime = AbortSignal.any([signal, late]);
     try {
       await unlessAborted(next.connect(), inTime);
       await unlessAborted(next.learn(inTime), inTime);
     } catch (error) {
-      const why: unknown = inTime.aborted ? inTime.reason : error;
+      const why = late.aborted ? new NotInTime(notAnswered(next), this.#reloadTimeoutMs) : error;
       await this.#end(next);
       throw why;
     }
@@ -199,11 +200,14 @@ export class Gateway {
       log: this.#log,
       whyNotReady: () => {
         if (this.#stopping.signal.aborted) return 'stopping';
-        const { tables, originAddress } = this.#generation;
-        return tables === undefined ? `MySQL at ${originAddress} has not answered yet` : undefined;
+        return this.#generation.tables === undefined ? notAnswered(this.#generation) : undefined;
       },
     });
   }
+}
+
+function notAnswered({ originAddress }: Generation): string {
+  return `MySQL at ${originAddress} has not answered yet`;
 }
 
 function listenFailed(error: unknown, { host, port }: Pick<Config['http'], 'host' | 'port'>): SetupError {

@@ -7,7 +7,7 @@
  * stops it, with all that is wrong in one message.
  */
 import type { FastifyInstance } from 'fastify';
-import { type Afterwards, ConfigReloads } from '../shared/config/config-reloads.ts';
+import { type Afterwards, ConfigReloads, NotInTime } from '../shared/config/config-reloads.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config, SyncConfig } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
@@ -163,7 +163,7 @@ export class SyncWorker {
     });
   }
 
-  /** Throws SetupError; a TimeoutError if it does not work in time; the signal's reason. Then it is as it was before. */
+  /** Throws SetupError; NotInTime; the signal's reason. Then it is as it was before, or begins to be. */
   async #adopt({ config, sha256 }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
     const next = this.#generationOf(config);
     await this.#inTime(next, signal, this.#reloadTimeoutMs, () => next.prepare());
@@ -191,12 +191,13 @@ export class SyncWorker {
     timeoutMs: number,
     step: () => Promise<void>,
   ): Promise<void> {
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const late = AbortSignal.timeout(timeoutMs);
+    const inTime = AbortSignal.any([signal, late]);
     try {
       inTime.throwIfAborted();
       await unlessAborted(step(), inTime);
     } catch (error) {
-      const why: unknown = inTime.aborted ? inTime.reason : error;
+      const why = late.aborted ? new NotInTime(generation.whyNotReady ?? 'it stands still', timeoutMs) : error;
       await generation.stop();
       throw why;
     }

@@ -1,7 +1,7 @@
 import { hang, resume } from '../../stack/faults.ts';
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const OUTAGE_MS = 8_000;
 
@@ -12,7 +12,7 @@ export const clockBackWhileBehind: Drill = {
     `the sync worker hangs for ${OUTAGE_MS / 1000} s; then the gateway's clock is set back by as much, so that the old ` +
     'stamps look young to it. Then both are mended.',
   world: { ...THREE_AND_TWO, hasShiftedClocks: true },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 22,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {

@@ -1,6 +1,6 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -9,7 +9,7 @@ export const clockOfGateway: Drill = {
   title: 'the clock of one of two gateways jumps',
   done: 'the clock of gateway-1 is an hour ahead, then an hour behind, then right again. Its shards look old, or from the future.',
   world: { ...THREE_AND_TWO, gateways: 2, hasShiftedClocks: true },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 16,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {

@@ -1,6 +1,6 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const AHEAD_MS = 8_000;
 const HOUR_MS = 3_600_000;
@@ -12,7 +12,7 @@ export const clockOfWorker: Drill = {
     `the sync worker's clock is ${AHEAD_MS / 1000} s ahead, then an hour behind, then right again: its stamps are from the ` +
     'future, or too old, and none of them may make an old answer look young.',
   world: { ...THREE_AND_TWO, hasShiftedClocks: true },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 24,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {

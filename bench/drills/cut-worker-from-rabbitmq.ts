@@ -1,13 +1,13 @@
 import { noticed, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const cutWorkerFromRabbitmq: Drill = {
   name: 'cut-worker-from-rabbitmq',
   title: 'the sync worker cut off from RabbitMQ',
   done: 'the line from the sync worker to RabbitMQ carries nothing: no shard hears of changes, and the origin is asked.',
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'worker' && to === 'rabbitmq' },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 24,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {

@@ -1,7 +1,7 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { clientOf } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const POLICIES = { r1: 'allkeys-lru', r2: 'volatile-lru', r3: 'allkeys-random' } as const;
 /** Of the memory that the shard uses when it is told to keep to less: most of that is not entries. */
@@ -14,7 +14,7 @@ export const evicting: Drill = {
     .map(([shard, policy]) => `${shard} ${policy}`)
     .join(', ')}. Later without bound again.`,
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 16,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {

@@ -1,6 +1,6 @@
 import { noticed, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const EVERY_MS = 2_000;
 
@@ -9,7 +9,7 @@ export const flappingLink: Drill = {
   title: 'a shard that everyone loses and finds again every 2 s, with all that it held',
   done: 'the lines to r2, of the gateway and of the worker, carry nothing for a second in every 2 s.',
   world: { ...THREE_AND_TWO, isLinked: (_, to) => to === 'r2' },
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 30,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, seconds, harmed, mark, wait }) => {

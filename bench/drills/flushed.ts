@@ -1,14 +1,14 @@
 import { hitsBack, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { clientOf } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const flushed: Drill = {
   name: 'flushed',
   title: 'a shard flushed by hand',
   done: 'FLUSHALL on r2.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 12,
   claims: [...ORIGIN_WELL, hitsBack],
   run: async ({ world, harmed }) => {

@@ -1,14 +1,14 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { clientOf } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const full: Drill = {
   name: 'full',
   title: 'a shard that is full and evicts nothing',
   done: 'maxmemory 1 MB with noeviction on r2: it takes no lease and no fill. Rows that were not cached are asked for, too.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   coldShare: 0.05,
   seconds: 12,
   claims: ORIGIN_WELL,

@@ -1,14 +1,14 @@
 import { kill } from '../../stack/faults.ts';
 import { detected, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const killPrimaryAndFallback: Drill = {
   name: 'kill-primary-and-fallback',
   title: 'a primary shard and a fallback shard killed at once',
   done: 'kill -9 of r2 and of f1: rows of both have no shard, and are read from the origin. Later both are started again.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 14,
   claims: [...ORIGIN_WELL, detected],
   run: async ({ world, harmed, mark, until }) => {

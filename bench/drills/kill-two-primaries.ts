@@ -1,14 +1,14 @@
 import { kill } from '../../stack/faults.ts';
 import { detected, hitsBack, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const killTwoPrimaries: Drill = {
   name: 'kill-two-primaries',
   title: 'two of 3 primary shards killed at once',
   done: 'kill -9 of r1 and r3; later both are started again, empty.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 16,
   claims: [...ORIGIN_WELL, detected, hitsBack],
   run: async ({ world, harmed, mark, until }) => {

@@ -1,7 +1,7 @@
 import { hitsBack, noticed, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { clientOf, putDumpBack, takeDump } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const SECONDS = 5;
 
@@ -10,7 +10,7 @@ export const loading: Drill = {
   title: 'a shard that loads its dataset for seconds',
   done: `r2 is killed, and started with its dump from just before; it takes ${SECONDS} s to load it, and answers LOADING.`,
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 16,
   claims: [...ORIGIN_WELL, noticed, hitsBack],
   run: async ({ world, harmed, mark }) => {

@@ -1,14 +1,14 @@
 import { kill } from '../../stack/faults.ts';
 import { noticed, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const rabbitmqKilled: Drill = {
   name: 'rabbitmq-killed',
   title: 'RabbitMQ killed and restarted',
   done: 'kill -9 of RabbitMQ; some seconds later it is started again on its data.',
   world: THREE_AND_TWO,
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 25,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {

@@ -1,14 +1,14 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { clientOf } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const replica: Drill = {
   name: 'replica',
   title: 'a shard turned into the read-only replica of another',
   done: 'REPLICAOF r3 on r2, by mistake: it takes what r3 holds, stamp and all, and no write. Later REPLICAOF NO ONE.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   coldShare: 0.05,
   seconds: 16,
   claims: ORIGIN_WELL,

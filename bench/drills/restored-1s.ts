@@ -1,7 +1,7 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { putDumpBack, takeDump } from './harness/dumps.ts';
-import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const AGE_MS = 1_000;
 
@@ -10,7 +10,7 @@ export const restoredOneSecond: Drill = {
   title: 'a shard restored from a dump that is 1 s old',
   done: 'r2 writes a dump; a second later it is killed, and started with that dump.',
   world: THREE_AND_TWO,
-  load: OPEN_LOOP,
+  load: CLOSED_LOOP,
   seconds: 12,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {

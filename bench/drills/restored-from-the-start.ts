@@ -1,7 +1,7 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
 import { putDumpBack, takeDump } from './harness/dumps.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const restoredFromTheStart: Drill = {
   name: 'restored-from-the-start',
@@ -10,7 +10,7 @@ export const restoredFromTheStart: Drill = {
     'every primary shard is killed at one moment, and started with a dump from the beginning of the load: as old as the ' +
     'drill is long (--seconds 3600 makes it an hour), with nothing in it rewritten.',
   world: { ...THREE_AND_TWO, gateways: 2 },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 20,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {

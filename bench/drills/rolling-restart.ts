@@ -1,6 +1,6 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { OPEN_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 export const rollingRestart: Drill = {
   name: 'rolling-restart',
@@ -9,7 +9,7 @@ export const rollingRestart: Drill = {
     'SIGTERM of gateway-1, and its start when it has ended; then the same of gateway-2. http.drainMs is 1,000; the load ' +
     'goes to the gateways whose /-/ready says yes, asked every 100 ms.',
   world: { ...THREE_AND_TWO, gateways: 2, http: { drainMs: 1_000 } },
-  load: { kind: 'open', perSecond: 1_500 },
+  load: OPEN_LOOP,
   seconds: 16,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {

@@ -1,7 +1,7 @@
 import { kill } from '../../stack/faults.ts';
 import { noticed, ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { THREE_AND_TWO } from './harness/shapes.ts';
+import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
 
 const DEAD_MS = 10_000;
 
@@ -10,7 +10,7 @@ export const workerKilled: Drill = {
   title: 'the sync worker killed, and started again after 10 s',
   done: 'kill -9 of the only sync worker: no shard hears of changes, and the origin is asked (onSyncLost: origin).',
   world: THREE_AND_TWO,
-  load: { kind: 'open', perSecond: 1_500 },
+  load: CLOSED_LOOP,
   seconds: 20,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, wait }) => {

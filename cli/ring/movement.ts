@@ -66,8 +66,7 @@ function movementOf(was: RingConfig, is: RingConfig, layer: number, config: Conf
 
 /** The part of a ring's keys that is found under none of the definitions that are kept, 0 to 1. */
 export function coldShare(dropped: readonly FormerRingConfig[], kept: readonly FormerRingConfig[]): number {
-  const remaining = kept.map(continuumOf);
-  return Math.max(0, ...dropped.map((definition) => ownedOnlyUnder(continuumOf(definition), remaining)));
+  return ownedOnlyUnder(dropped.map(continuumOf), kept.map(continuumOf));
 }
 
 /** Of these shards of a ring. */

@@ -5,17 +5,28 @@
  * Each ends as one of four outcomes, in the log and in the metrics; none of them ends the process.
  */
 import { describeProblem, messageOf, SetupError } from '../errors/errors.ts';
+import { unlessAborted } from '../lifecycle/unless-aborted.ts';
+import { placeBeforehand, type RingMembers } from '../ring/continua.ts';
 import type { ConfigMetrics, ReloadOutcome } from '../telemetry/config-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { LoadedConfig } from './load.ts';
+import type { Config } from './schema.ts';
+
+/** The new configuration could not be worked by in time. */
+export class NotInTime extends Error {
+  constructor(why: string, timeoutMs: number) {
+    super(`not ready within ${timeoutMs} ms: ${why}`);
+    this.name = 'NotInTime';
+  }
+}
 
 /** What is left to be done once the new one is in use; the next reload waits for it. */
 export type Afterwards = () => Promise<void>;
 
 export interface ConfigReloadsOptions {
   /**
-   * Puts the new configuration in the old one's place, or leaves the old one as it was and throws: SetupError, the
-   * signal's reason, or a TimeoutError.
+   * Puts the new configuration in the old one's place, or leaves the old one as it was and throws: SetupError, NotInTime,
+   * or the signal's reason.
    */
   readonly adopt: (loaded: LoadedConfig, signal: AbortSignal) => Promise<Afterwards>;
   readonly metrics: ConfigMetrics;
@@ -73,15 +84,16 @@ export class ConfigReloads {
       const loaded = load();
       const { sha256 } = loaded;
       log.info({ sha256 }, 'configuration read again');
+      await unlessAborted(placeBeforehand(ringsIn(loaded.config)), signal);
       const afterwards = await adopt(loaded, signal);
+      log.info({ sha256 }, 'configuration loaded');
       metrics.inUse(sha256);
       metrics.reloaded('loaded');
-      log.info({ sha256 }, 'configuration loaded');
       return { outcome: 'loaded', afterwards };
     } catch (error) {
       const outcome = outcomeOf(error, signal);
-      metrics.reloaded(outcome);
       this.#tell(error, outcome);
+      metrics.reloaded(outcome);
       return { outcome };
     }
   }
@@ -107,8 +119,15 @@ export class ConfigReloads {
   }
 }
 
+/** With what they were before. */
+function ringsIn({ rings }: Config): RingMembers[] {
+  return rings
+    .flatMap((ring) => [ring, ...(ring.former ?? [])])
+    .map(({ shards, placement }) => ({ shards: Object.keys(shards), placement: placement ?? 'balanced' }));
+}
+
 function outcomeOf(error: unknown, signal: AbortSignal): Exclude<ReloadOutcome, 'loaded'> {
   if (error instanceof SetupError) return 'refused';
   if (signal.aborted) return 'superseded';
-  return error instanceof Error && error.name === 'TimeoutError' ? 'given-up' : 'refused';
+  return error instanceof NotInTime ? 'given-up' : 'refused';
 }

@@ -5,7 +5,8 @@
  * While a ring changes, its layer has its former definitions as well, the newest first. A key's owner by the newest comes
  * first; whoever owns it by a former one may still have it. Changes go to all of them.
  */
-import { Continuum, type Placement, placeOf } from './continuum.ts';
+import { continuumOf } from './continua.ts';
+import { type Continuum, type Placement, placeOf } from './continuum.ts';
 import { ringHash } from './ring-hash.ts';
 import type { Route } from './route.ts';
 
@@ -111,7 +112,7 @@ class LayerPlaces<Shard> {
     const rings = definitions.map((of) => ringHash(of.shards.keys(), of.placement));
     const all = new Map(definitions.toReversed().flatMap((of) => [...of.shards]));
     const inOrder = [...new Set(definitions.flatMap((of) => [...of.shards.keys()]))];
-    this.#continua = definitions.map((of) => new Continuum([...of.shards.keys()], of.placement));
+    this.#continua = definitions.map((of) => continuumOf([...of.shards.keys()], of.placement));
     this.layer = {
       name,
       placement,

@@ -25,11 +25,12 @@ export function movedKeys(before: Continuum, after: Continuum): readonly Move[] 
     .toSorted((a, b) => b.share - a.share);
 }
 
-/** The part of the hash space whose owner under `dropped` owns it under none of the others, 0 to 1. */
-export function ownedOnlyUnder(dropped: Continuum, kept: readonly Continuum[]): number {
+/** The part of the hash space that some dropped definition gives to a shard which no kept one gives it to, 0 to 1. */
+export function ownedOnlyUnder(dropped: readonly Continuum[], kept: readonly Continuum[]): number {
   let places = 0;
-  eachCommonArc([dropped, ...kept], (length, [owner, ...others]) => {
-    if (!others.includes(owner as string)) places += length;
+  eachCommonArc([...dropped, ...kept], (length, owners) => {
+    const staying = owners.slice(dropped.length);
+    if (owners.slice(0, dropped.length).some((owner) => !staying.includes(owner))) places += length;
   });
   return places / HASH_SPACE;
 }
@@ -49,6 +50,7 @@ function eachCommonArc(
   continua: readonly Continuum[],
   visit: (length: number, owners: readonly string[]) => void,
 ): void {
+  if (continua.length === 0) return;
   const remaining = continua.map((continuum) => continuum.arcs());
   const current = remaining.map(nextArc);
   let passed = -1;

@@ -138,6 +138,7 @@ export class Shard {
   #redis: Redis | undefined;
   #whyDown = 'not connected yet';
   #outAs: 'slow' | 'refusing' | 'down' = 'down';
+  #leftForSlowness = false;
   #keptThoughSlow = false;
   #askedAt = 0;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -191,6 +192,11 @@ export class Shard {
   get condition(): ShardCondition {
     if (this.#redis === undefined) return this.#outAs;
     return this.#writes.refusedBecause === undefined ? 'ok' : 'refuses-writes';
+  }
+
+  /** It was taken out of use for being slow, and has not come back; whatever it is now. */
+  get leftForSlowness(): boolean {
+    return this.#redis === undefined && this.#leftForSlowness;
   }
 
   /** Settles when the first attempt to connect has; a shard that is down then is tried again in the background. */
@@ -422,6 +428,7 @@ export class Shard {
     if (this.#redis === undefined) return;
     const { mayLeaveForSlowness, onKeptThoughSlow } = this.#options;
     if (mayLeaveForSlowness?.(this) !== false) {
+      this.#leftForSlowness = true;
       this.#takeOut('slow', why);
     } else if (!this.#keptThoughSlow) {
       this.#keptThoughSlow = true;
@@ -469,6 +476,7 @@ export class Shard {
       if (this.#redis === redis) this.#takeOut('down', lastReported()?.message ?? 'connection closed');
     });
     this.#redis = redis;
+    this.#leftForSlowness = false;
     this.#keptThoughSlow = false;
   }
 

@@ -6,15 +6,15 @@
 import type { Shard } from './shard.ts';
 
 export class SlowQuota {
-  readonly #shards: Pick<Shard, 'condition'>[] = [];
+  readonly #shards: Pick<Shard, 'leftForSlowness'>[] = [];
 
   /** Of all, each once. */
-  count(shard: Pick<Shard, 'condition'>): void {
+  count(shard: Pick<Shard, 'leftForSlowness'>): void {
     this.#shards.push(shard);
   }
 
   get mayOneMoreLeave(): boolean {
-    const slow = this.#shards.filter(({ condition }) => condition === 'slow').length;
+    const slow = this.#shards.filter(({ leftForSlowness }) => leftForSlowness).length;
     return slow < Math.ceil(this.#shards.length / 2);
   }
 }

@@ -42,8 +42,8 @@ export interface Stamp {
 
 /** A snapshot has brought every row as of `since` or later, and changes all that came after. */
 export interface Completeness {
-  /** By which ring it was told what belongs here. */
-  readonly ring: string;
+  /** The definitions of the ring by which it was told what belongs here, the newest first, joined by commas. */
+  readonly rings: string;
   readonly shape: string;
   readonly since: string;
 }
@@ -99,8 +99,8 @@ function isStamp(value: unknown): value is StoredStamp {
 
 function isCompleteness(value: unknown): value is Completeness {
   if (typeof value !== 'object' || value === null) return false;
-  const { ring, shape, since } = value as Record<string, unknown>;
-  return typeof ring === 'string' && typeof shape === 'string' && isVersion(since);
+  const { rings, shape, since } = value as Record<string, unknown>;
+  return typeof rings === 'string' && typeof shape === 'string' && isVersion(since);
 }
 
 function isVersionMap(value: unknown): value is Record<string, string> {
@@ -148,6 +148,6 @@ export function isTrusted(
  */
 export function isComplete(stamp: Stamp, table: string, ring: string, shape: string, floor: string): boolean {
   const mark = Object.hasOwn(stamp.complete, table) ? stamp.complete[table] : undefined;
-  if (mark === undefined || mark.ring !== ring || mark.shape !== shape) return false;
+  if (mark === undefined || !mark.rings.split(',').includes(ring) || mark.shape !== shape) return false;
   return mark.since >= floor && !stamp.holes.some(([, below]) => mark.since < below);
 }

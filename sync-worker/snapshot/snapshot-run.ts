@@ -53,7 +53,6 @@ export interface SnapshotOptions {
   readonly layers: Layers<Shard>;
   /** The shards that are to become complete; by layer, the hash of its ring. */
   readonly targets: readonly Candidate<Shard>[];
-  readonly ringHashes: readonly string[];
   readonly origin: OriginPool;
   readonly server: () => SqlServer;
   readonly pace: Pace;
@@ -153,7 +152,7 @@ export class SnapshotRun {
   #leftOver = new Map<string, RowId>();
 
   constructor(options: SnapshotOptions) {
-    const { table, keyPrefix, ringHashes, origin, server } = options;
+    const { table, keyPrefix, layers, origin, server } = options;
     this.#options = options;
     this.#schema = table.schema;
     this.#readProved = provedRead(origin, server, (schema, cells) => schema.encoder.encodeTexts(cells));
@@ -161,8 +160,8 @@ export class SnapshotRun {
     const { followedName, schema } = table;
     this.#targets = options.targets.map((candidate) => {
       const { shard, layer } = candidate;
-      const ringHash = ringHashes[layer] as string;
-      return { candidate, snapshot: new SnapshotShard({ shard, ringHash, keyPrefix, followedName, schema, token }) };
+      const rings = layers.layers[layer]?.rings.join(',') as string;
+      return { candidate, snapshot: new SnapshotShard({ shard, rings, keyPrefix, followedName, schema, token }) };
     });
   }
 

@@ -14,9 +14,9 @@ import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { OriginPool } from '../../shared/origin/origin-pool.ts';
 import type { SqlServer } from '../../shared/origin/server-version.ts';
-import type { Candidate, Layers } from '../../shared/ring/layers.ts';
+import type { Candidate, Layer, Layers } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
-import { ringHashOf, shardLayers } from '../../shared/shard/shard-layers.ts';
+import { shardLayers } from '../../shared/shard/shard-layers.ts';
 import type { Shard } from '../../shared/shard/shard.ts';
 import { floorOf, isComplete } from '../../shared/stamp/stamp.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -43,6 +43,8 @@ export type MirrorState =
   | 'complete'
   /** A snapshot brings it now, or next. */
   | 'incomplete'
+  /** Complete, and rows lie there that do not belong there any more, since the ring's former definition is gone. */
+  | 'untidy'
   /** No sync worker has told it about the table yet. */
   | 'not-followed'
   /** Its server may evict rows to make room (maxmemory-policy allkeys-…), so that it cannot hold a mirror. */
@@ -86,7 +88,6 @@ const LOCKED_PATIENCE_MS = 60_000;
 export class SnapshotService {
   readonly #options: SnapshotServiceOptions;
   readonly #layers: Layers<Shard>;
-  readonly #ringHashes: readonly string[];
   readonly #stopping = new AbortController();
   /** A mirror is not complete. */
   readonly #due = new WakeUp();
@@ -102,7 +103,6 @@ export class SnapshotService {
     this.#options = options;
     const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS, slowMs: 0 };
     this.#layers = shardLayers({ ...config, shards }, log.child({ purpose: 'snapshot' }));
-    this.#ringHashes = config.rings.map(ringHashOf);
   }
 
   get status(): SnapshotStatus {
@@ -141,7 +141,7 @@ export class SnapshotService {
       const looks = await this.#look(table);
       for (const { status } of looks) {
         const { shard, state, why } = status;
-        if (state !== 'complete' && state !== 'incomplete')
+        if (state === 'not-followed' || state === 'evicts' || state === 'down')
           failed.set(shard, { kind: state, why: why ?? WHY_NOT[state] });
       }
       let targets = looks.filter(({ status }) => !failed.has(status.shard)).map(({ candidate }) => candidate);
@@ -168,7 +168,7 @@ export class SnapshotService {
       const before = this.#statuses;
       this.#statuses = looks.flat().map(({ status }) => status);
       for (const status of this.#statuses) this.#tell(status, before);
-      if (this.#statuses.some(({ state }) => state === 'incomplete')) this.#due.raise();
+      if (this.#statuses.some(({ state }) => isDue(state))) this.#due.raise();
       await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -211,7 +211,7 @@ export class SnapshotService {
       for (const table of this.#options.mirrors()) {
         // Whoever had the lock may have made it.
         const looks = await this.#look(table);
-        const targets = looks.filter(({ status }) => status.state === 'incomplete').map(({ candidate }) => candidate);
+        const targets = looks.filter(({ status }) => isDue(status.state)).map(({ candidate }) => candidate);
         if (targets.length === 0) continue;
         isAnyDue = true;
         try {
@@ -250,7 +250,6 @@ export class SnapshotService {
         keyPrefix: config.keyPrefix,
         layers: this.#layers,
         targets,
-        ringHashes: this.#ringHashes,
         origin,
         server,
         // Of its own: what is slow for one table's rows is not for another's.
@@ -312,7 +311,7 @@ export class SnapshotService {
   #tell({ table, shard, state, why }: MirrorStatus, earlier: readonly MirrorStatus[]): void {
     const before = earlier.find((status) => status.table === table && status.shard === shard)?.state;
     if (before === state) return;
-    if (state === 'incomplete') this.#news.raise();
+    if (isDue(state)) this.#news.raise();
     if (state === 'evicts') {
       const mend = 'CONFIG SET maxmemory-policy noeviction, there and in redis.conf';
       this.#options.log.error({ table, shard, mend }, 'a shard that evicts keys cannot hold a mirror');
@@ -339,10 +338,11 @@ export class SnapshotService {
     evicting: Map<Shard, Promise<boolean>>,
   ): Promise<{ readonly state: MirrorState; readonly why?: string }> {
     const { followedName, schema } = table;
-    const ringHash = this.#ringHashes[layer] as string;
+    const { rings } = this.#layers.layers[layer] as Layer<Shard>;
+    const [newest] = rings as [string];
     try {
       const seen = await shard.seenStamp();
-      const floor = seen && floorOf(seen.stamp, followedName, ringHash);
+      const floor = seen && floorOf(seen.stamp, followedName, newest);
       if (seen === undefined || floor === undefined) return { state: 'not-followed' };
       const asked = evicting.get(shard) ?? evictsRows(shard);
       evicting.set(shard, asked);
@@ -353,8 +353,9 @@ export class SnapshotService {
         );
         return { state: 'evicts' };
       }
-      const complete = isComplete(seen.stamp, followedName, ringHash, schema.shape, floor);
-      return { state: complete ? 'complete' : 'incomplete' };
+      if (!isComplete(seen.stamp, followedName, newest, schema.shape, floor)) return { state: 'incomplete' };
+      // What lies there by a definition that is not one any more wants to be removed.
+      return { state: seen.stamp.complete[followedName]?.rings === rings.join(',') ? 'complete' : 'untidy' };
     } catch (error) {
       if (!(error instanceof ShardUnavailable)) throw error;
       return { state: 'down', why: error.message };
@@ -366,7 +367,11 @@ export class SnapshotService {
   }
 }
 
-const WHY_NOT: Readonly<Record<Exclude<MirrorState, 'complete' | 'incomplete'>, string>> = {
+function isDue(state: MirrorState): boolean {
+  return state === 'incomplete' || state === 'untidy';
+}
+
+const WHY_NOT: Readonly<Record<'not-followed' | 'evicts' | 'down', string>> = {
   'not-followed': 'no sync worker has told it about the table',
   evicts: 'its server may evict rows to make room (maxmemory-policy)',
   down: 'it does not answer',

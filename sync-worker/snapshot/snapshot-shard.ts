@@ -72,7 +72,8 @@ const BYTES_PER_WRITE_MAX = 400_000;
 
 export interface SnapshotShardOptions {
   readonly shard: Shard;
-  readonly ringHash: string;
+  /** The definitions of its ring, the newest first, joined by commas. */
+  readonly rings: string;
   readonly keyPrefix: string;
   readonly followedName: string;
   readonly schema: Pick<TableSchema, 'key' | 'shape'>;
@@ -95,11 +96,11 @@ export class SnapshotShard {
   }
 
   async begin(claim: Claim): Promise<BegunChunk> {
-    const { followedName, ringHash, schema, token } = this.#options;
+    const { followedName, rings, schema, token } = this.#options;
     if (claim !== 'keep') this.#turn = 0;
     const turn = this.#nextTurn();
     const [outcome, ...rest] = await this.shard.run('snapshot', (redis) =>
-      redis.snapshotBegin(this.#stampKey, token, followedName, ringHash, schema.shape, CHUNK_TTL_MS, claim, turn),
+      redis.snapshotBegin(this.#stampKey, token, followedName, rings, schema.shape, CHUNK_TTL_MS, claim, turn),
     );
     if (outcome !== 'begun') throw new SnapshotLost(outcome);
     const [to, origin, since, walk, chunk, cursor] = rest as [string, string, string, string, string, string];
@@ -118,7 +119,7 @@ export class SnapshotShard {
   }
 
   async #write(rows: readonly SnapshotRow[], progress: SnapshotProgress | undefined): Promise<void> {
-    const { followedName, ringHash, schema, token } = this.#options;
+    const { followedName, rings, schema, token } = this.#options;
     const turn = this.#nextTurn();
     const outcome = await this.shard.run('snapshot', (redis) =>
       redis.snapshotWrite(
@@ -127,7 +128,7 @@ export class SnapshotShard {
         ...rows.map(({ key }) => key),
         token,
         followedName,
-        ringHash,
+        rings,
         schema.shape,
         progress === undefined ? '' : String(progress.chunk),
         progress === undefined ? '' : encodeProgress(progress, token),
@@ -159,10 +160,10 @@ export class SnapshotShard {
 
   /** Every row that belongs here is here. */
   async complete(): Promise<void> {
-    const { followedName, ringHash, schema, token } = this.#options;
+    const { followedName, rings, schema, token } = this.#options;
     const turn = this.#nextTurn();
     const outcome = await this.shard.run('snapshot', (redis) =>
-      redis.snapshotEnd(this.#stampKey, token, followedName, ringHash, schema.shape, turn),
+      redis.snapshotEnd(this.#stampKey, token, followedName, rings, schema.shape, turn),
     );
     if (outcome !== 'complete') throw new SnapshotLost(outcome);
   }

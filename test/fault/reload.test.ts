@@ -205,9 +205,10 @@ test('a wrong file is refused with all that is wrong in it, and the one before s
     if (text === '') one.write({ tables: { ...users, 'test.nowhere': {} } });
     else one.writeText(text);
     assert.equal(await one.gateway.reload(), 'refused', what);
-    const told = one.logged('configuration refused').at(-1);
-    assert.equal(told?.['code'], code, what);
-    assert.match((told?.['problems'] as string[]).join('\n'), said, what);
+    const last = () => one.logged('configuration refused').at(-1);
+    await until(`${code} is told`, () => last()?.['code'] === code);
+    const told = last();
+    assert.match(String(told?.['problems']), said, what);
     assert.equal(await one.status('/test/users/8'), 200, what);
   }
   assert.equal(await one.metric(/ringfill_config_reloads_total\{outcome="refused"\} (\d+)/), '3');
@@ -250,7 +251,7 @@ describe('in this process', () => {
     readonly url: string;
     readonly keyPrefix: string;
     readonly events: Record<string, unknown>[];
-    loaded(change?: Partial<GatewaySettings>): () => LoadedConfig;
+    readonly loaded: (change?: Partial<GatewaySettings>) => () => LoadedConfig;
   }
 
   async function startLocal(settings: GatewaySettings, reloadTimeoutMs?: number): Promise<Local> {

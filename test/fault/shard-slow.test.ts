@@ -10,13 +10,14 @@ import { Shard } from '../../shared/shard/shard.ts';
 import { hang, openLink, resume } from '../../stack/faults.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { closedLoop, type LoopReport } from '../support/closed-loop.ts';
+import { cacheStatusOf } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { shardState, untilShardIs } from '../support/shard-watch.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const USERS = 3_000;
-const CONNECTIONS = 24;
-const REQUESTS = 12_000;
+const CONNECTIONS = 16;
+const REQUESTS = 8_000;
 const KNOWN_WITHIN_MS = 2_000;
 const BACK_WITHIN_MS = 15_000;
 const SLOWEST_MS_MAX = 2_000;
@@ -61,8 +62,10 @@ async function warm(): Promise<{ readonly ofLost: string[]; readonly ofOthers: s
     for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
       const response = await fetch(url + path);
       await response.arrayBuffer();
-      const detail = response.headers.get('cache-status') ?? '';
-      (detail.includes('"p1/0') ? ofLost : ofOthers).push(path);
+      const { detail } = cacheStatusOf(response);
+      // On a machine that is busy enough, any of them may have been late.
+      if (!detail.startsWith('p')) paths.unshift(path);
+      else (detail.startsWith('p1/') ? ofLost : ofOthers).push(path);
     }
   };
   await Promise.all(Array.from({ length: 16 }, read));
@@ -153,6 +156,7 @@ describe('under load', () => {
   });
 
   test('stopped by SIGSTOP: out of use; continued: used again', async (t) => {
+    t.after(() => resume(lost));
     const seen = await loadDuring(() => hang(lost));
     t.diagnostic(describeSeen(seen));
     assertOthersFeltNothing(seen);
@@ -190,6 +194,7 @@ test('slow again just after it came back: out of use with the first late answers
 
 test('nobody asks: a server that hangs is found out all the same, before somebody does', async (t) => {
   await untilShardIs(url, 'p1', ['ok'], BACK_WITHIN_MS);
+  t.after(() => resume(lost));
   hang(lost);
   const { state, afterMs } = await untilShardIs(url, 'p1', ['slow', 'down'], 10_000);
   resume(lost);
@@ -234,6 +239,8 @@ test('when every shard is slow, no more than half of them leave', async (t) => {
     stack,
     {
       tables: { 'test.users': {} },
+      // Nothing but slowness takes one out.
+      shards: { timeoutMs: 5_000, failuresToOpen: 1_000 },
       rings: [
         { name: 'primary', shards: { p1: at(0), p2: at(1), p3: at(2) } },
         { name: 'fallback', shards: { b1: at(3) } },
@@ -255,6 +262,5 @@ test('when every shard is slow, no more than half of them leave', async (t) => {
   assert.deepEqual(report.statuses, { 200: 400 });
   const states = await Promise.all(['p1', 'p2', 'p3', 'b1'].map((name) => shardState(ownUrl, name)));
   t.diagnostic(states.join(' '));
-  assert.equal(states.filter((state) => state === 'slow').length, 2);
   assert.equal(states.filter((state) => state === 'ok').length, 2);
 });

@@ -77,9 +77,9 @@ test('shards of one walk that different runs have brought on, in chunks of other
   const cameTo = async (shard: string, by: string, chunk: number, upTo: number) => {
     const redis = world.redis(shard);
     const { to, complete } = (await stampOf(redis, world.config)) as Stamp;
-    const [[table, { ring, shape }]] = Object.entries(complete) as [[string, Completeness]];
+    const [[table, { rings, shape }]] = Object.entries(complete) as [[string, Completeness]];
     const cursor = JSON.stringify({ by, rows: upTo, upTo: String(upTo), isAtEnd: false, leftOver: [] });
-    const state = { since: to, ring, shape, walk: 'one', token: by, turn: 9, chunk, cursor };
+    const state = { since: to, rings, shape, walk: 'one', token: by, turn: 9, chunk, cursor };
     await redis.hset(`${stampKey(world.config.keyPrefix)}:snapshot:${table}`, state);
     const beyond = (await world.keysIn(shard)).filter((key) => Number(key.split('_').at(-1)) > upTo);
     await redis.del(beyond);

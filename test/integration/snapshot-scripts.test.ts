@@ -60,7 +60,7 @@ class Place {
 
   run(token = 'first'): SnapshotShard {
     const { shard, prefix: keyPrefix } = this;
-    return new SnapshotShard({ shard, ringHash: RING, keyPrefix, followedName: TABLE, schema, token });
+    return new SnapshotShard({ shard, rings: RING, keyPrefix, followedName: TABLE, schema, token });
   }
 
   async apply(batch: Partial<ChangeBatch>, force = false): Promise<void> {
@@ -289,7 +289,7 @@ test('at the end the stamp says so, and nothing else is left beside it', async (
   await run.begin('keep');
   await run.complete();
   const stamp = decodeStamp((await redis.getBuffer(place.stamp)) as Buffer);
-  assert.deepEqual(stamp?.complete, { [TABLE]: { ring: RING, shape: SHAPE, since } });
+  assert.deepEqual(stamp?.complete, { [TABLE]: { rings: RING, shape: SHAPE, since } });
   assert.deepEqual((await redis.keys(`${place.prefix}*`)).toSorted(), [place.stamp, place.key(1)].toSorted());
 });
 

@@ -77,7 +77,7 @@ export class Audit {
     for (const [index, key] of rows.mirrored.entries()) {
       const row = mirror.rows[index] ?? null;
       for (const place of isHere(key)) {
-        const word = wordOf(trust, place, key, row, stamp);
+        const word = wordOf(trust, [place.ring], key, row, stamp);
         if (word.kind === 'too-large') heard(key, 'too large');
         if (word.kind !== 'row' && word.kind !== 'absent') continue;
         const said =

@@ -80,13 +80,30 @@ export function placesOf(rings: readonly Ring[], key: RowKey): Place[] {
   return rings.filter(({ layer }) => layer < route.count).map((of) => ({ ring: of, shard: ownerOf(of, key) }));
 }
 
-/** Every shard that may hold rows of a table with such rows; one of two rings takes part in the last. */
-export function placesReached(rings: readonly Ring[], keys: readonly RowKey[]): Place[] {
+/** Where a row may lie by these definitions of a ring: each shard once, with those by which it does. */
+export function ownersOf(rings: readonly Ring[], key: RowKey): SnapshotPlace[] {
+  const places = placesOf(rings, key);
+  const shards = [...new Set(places.map(({ shard }) => shard))];
+  return shards.map((shard) => ({
+    shard,
+    rings: places.filter((place) => place.shard === shard).map(({ ring: of }) => of),
+  }));
+}
+
+/** A shard that may hold rows, and the definitions of its layer's ring, the newest first. */
+export interface SnapshotPlace {
+  readonly rings: readonly Ring[];
+  readonly shard: string;
+}
+
+/** Every shard that may hold rows of a table with such rows; one of two layers takes part in the last. */
+export function placesReached(layers: readonly (readonly Ring[])[], keys: readonly RowKey[]): SnapshotPlace[] {
   const route = keys[0]?.route ?? EVERY_LAYER;
-  const places = rings.flatMap((of) =>
-    of.members
-      .filter((shard) => (route.kind === 'shard' ? shard === route.name : of.layer < route.count))
-      .map((shard) => ({ ring: of, shard })),
+  const places = layers.flatMap((rings, layer) =>
+    rings
+      .flatMap(({ members }) => members)
+      .filter((shard) => (route.kind === 'shard' ? shard === route.name : layer < route.count))
+      .map((shard) => ({ rings, shard })),
   );
   return [...new Map(places.map((place) => [place.shard, place])).values()];
 }

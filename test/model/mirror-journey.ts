@@ -7,13 +7,13 @@ import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf } from '../../shared/version/version.ts';
 import type { GatewayPorts } from './gateway.ts';
 import type { Said } from './judge.ts';
-import { type Place, placesOf, type Ring, type RowKey } from './keys.ts';
+import { ownersOf, type Ring, type RowKey } from './keys.ts';
 import { type ModelShard, SHAPE } from './shard.ts';
 import type { TrustRule } from './trust-rule.ts';
 
 interface Asking {
   readonly name: string;
-  readonly rings: readonly Ring[];
+  readonly layers: readonly (readonly Ring[])[];
   readerOf(shard: ModelShard): InstanceType<TrustRule['StampReader']>;
 }
 
@@ -26,15 +26,20 @@ export type Word =
 /** What a shard knows of a row, by its own stamp. */
 export function wordOf(
   { floorOf, isTrusted, isComplete }: TrustRule,
-  { ring }: Pick<Place, 'ring'>,
+  rings: readonly Ring[],
   { table }: RowKey,
   row: MirrorEntry | null,
   stamp: Stamp,
 ): Word {
-  const floor = floorOf(stamp, table, ring.hash);
-  if (floor === undefined) return { kind: 'unknown' };
-  if (row === null || !isTrusted({ version: row.version, exactness: 'exact' }, stamp, floor)) {
-    return { kind: isComplete(stamp, table, ring.hash, SHAPE, floor) ? 'absent' : 'unknown' };
+  const floors = rings.flatMap(({ hash }) => {
+    const floor = floorOf(stamp, table, hash);
+    return floor === undefined ? [] : [{ hash, floor }];
+  });
+  const [oldest] = floors.map(({ floor }) => floor).toSorted();
+  if (oldest === undefined) return { kind: 'unknown' };
+  if (row === null || !isTrusted({ version: row.version, exactness: 'exact' }, stamp, oldest)) {
+    const knowsAll = floors.some(({ hash, floor }) => isComplete(stamp, table, hash, SHAPE, floor));
+    return { kind: knowsAll ? 'absent' : 'unknown' };
   }
   return row.kind === 'row' ? { kind: 'row', row } : { kind: 'too-large' };
 }
@@ -43,7 +48,7 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
   const { random, shards, judge, trust, now, stalenessBoundMs, servesLost, count, trace, mistakes } = ports;
   const { name } = gateway;
   const lost: (() => void)[] = [];
-  for (const place of placesOf(gateway.rings, key)) {
+  for (const place of gateway.layers.flatMap((rings) => ownersOf(rings, key))) {
     // A breaker is open: the next copy is asked.
     if (random.chance(0.15)) continue;
     const shard = shards.get(place.shard) as ModelShard;
@@ -54,7 +59,7 @@ export async function* mirrorJourney(gateway: Asking, key: RowKey, ports: Gatewa
     if (seen === undefined) continue;
     const { stamp, wentBack } = seen;
     judge.saw(name, shard.name, stamp);
-    const word = wordOf(trust, place, key, read.row, stamp);
+    const word = wordOf(trust, place.rings, key, read.row, stamp);
     const answer = (kind: string, until: number | undefined) => {
       const where = `${name}, ${kind} in ${shard.name}:`;
       const isRow = word.kind === 'row';

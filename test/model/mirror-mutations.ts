@@ -52,12 +52,12 @@ const PARTS: readonly Mutation[] = [
     scripts: [inApply(isPresentNewer, "if op == 'X' and present and present >= version then")],
   },
   { name: 'the sweep does not look since when', scripts: [inSweep('(version and version < since)', 'version')] },
-  { name: 'a shard is complete by any ring', trust: [inStamp('mark.ring !== ring || ', '')] },
+  { name: 'a shard is complete by any ring', trust: [inStamp("!mark.rings.split(',').includes(ring) || ", '')] },
   {
     name: 'a shard stays complete by a ring whose rows another’s sweep removes',
     emphasis: { rows: 'mirrored', captures: 2 },
     rare: true,
-    scripts: [inBegin('if mark and mark.ring ~= ARGV[3] then', 'if false then')],
+    scripts: [inBegin('local kept = ringsInBoth(mark.rings, ARGV[3])', 'local kept = mark.rings')],
   },
   {
     name: 'a shard stays complete when the table’s floor rises',
@@ -105,7 +105,7 @@ const PARTS: readonly Mutation[] = [
   {
     name: 'a snapshot by another ring is taken over',
     emphasis: { rows: 'mirrored', captures: 2 },
-    scripts: [inBegin(" and redis.call('HGET', state, 'ring') == ARGV[3]\n   ", '\n   ')],
+    scripts: [inBegin(" and redis.call('HGET', state, 'rings') == ARGV[3]\n   ", '\n   ')],
   },
   {
     name: 'a snapshot that was taken over goes on',

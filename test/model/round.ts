@@ -214,7 +214,7 @@ export class Round {
         return;
 
       case 'snapshot':
-        return this.#snapshots.begin(placesReached(this.#drawRings(), this.#rows.mirrored));
+        return this.#snapshots.begin(placesReached(this.#drawLayers(), this.#rows.mirrored));
       case 'advanceSnapshot':
         await this.#snapshots.advance();
         return this.#auditSome(0.7);
@@ -315,9 +315,7 @@ export class Round {
     await this.#auditAtRest();
     await this.#completeMirror();
     for (const gateway of this.#gateways) {
-      gateway.layers = LAYERS.map((_, layer) => [
-        this.#capture.plan.rings.findLast((ring) => ring.layer === layer) as Ring,
-      ]);
+      gateway.layers = this.#plannedLayers();
       for (const key of this.#rows.keys) for await (const _ of gateway.journey(key));
     }
     await this.#auditAtRest();
@@ -338,7 +336,7 @@ export class Round {
     const [row] = this.#rows.mirrored;
     if (row === undefined || !this.#capture.plan.tables.includes(row.table)) return;
     const complete = new Set<string>();
-    const places = placesReached(this.#capture.plan.rings, this.#rows.mirrored);
+    const places = placesReached(this.#plannedLayers(), this.#rows.mirrored);
     for (let runs = 0; runs < REST_ROUNDS_MAX && complete.size < places.length; runs += 1) {
       const left = places.filter(({ shard }) => !complete.has(shard));
       for (const shard of await this.#snapshots.finishIn(left)) complete.add(shard);
@@ -431,6 +429,11 @@ export class Round {
       const formers = (LAYERS[layer] as Ring[]).filter((ring) => ring !== newest && this.#random.chance(0.3));
       return [newest, ...formers];
     });
+  }
+
+  /** As the sync worker has them that routes by this plan. */
+  #plannedLayers(): Ring[][] {
+    return LAYERS.map((_, of) => this.#capture.plan.rings.filter(({ layer }) => layer === of).toReversed());
   }
 
   #note(line: string): void {

@@ -30,7 +30,8 @@ export type Dump = ReadonlyMap<string, Buffer>;
 export interface SnapshotOf {
   readonly token: string;
   readonly table: string;
-  readonly ring: Ring;
+  /** The newest first. */
+  readonly rings: readonly Ring[];
 }
 
 /** One row of a snapshot's write; as the script takes it. */
@@ -141,13 +142,13 @@ export class ModelShard {
     return outcome;
   }
 
-  snapshotBegin({ token, table, ring }: SnapshotOf, claim: Claim, turn: number) {
-    return this.#redis.snapshotBegin(this.#stamp, token, table, ring.hash, SHAPE, FOR_EVER_MS, claim, turn);
+  snapshotBegin({ token, table, rings }: SnapshotOf, claim: Claim, turn: number) {
+    return this.#redis.snapshotBegin(this.#stamp, token, table, hashesOf(rings), SHAPE, FOR_EVER_MS, claim, turn);
   }
 
   /** @param progress the chunk's number and what is to be known of it; two empty ones where it is not done. */
   snapshotWrite(
-    { token, table, ring }: SnapshotOf,
+    { token, table, rings }: SnapshotOf,
     rows: readonly SnapshotWrite[],
     progress: readonly [chunk: string, cursor: string],
     turn: number,
@@ -158,7 +159,7 @@ export class ModelShard {
       ...rows.map(({ key }) => this.entryKey(key)),
       token,
       table,
-      ring.hash,
+      hashesOf(rings),
       SHAPE,
       ...progress,
       turn,
@@ -181,8 +182,8 @@ export class ModelShard {
     return { removed, unsure: keys.filter((key) => names.has(this.entryKey(key))) };
   }
 
-  snapshotEnd({ token, table, ring }: SnapshotOf, turn: number) {
-    return this.#redis.snapshotEnd(this.#stamp, token, table, ring.hash, SHAPE, turn);
+  snapshotEnd({ token, table, rings }: SnapshotOf, turn: number) {
+    return this.#redis.snapshotEnd(this.#stamp, token, table, hashesOf(rings), SHAPE, turn);
   }
 
   /** A chunk took too long: what was deleted since it began, or since the one before, is not noted any more. */
@@ -215,4 +216,8 @@ export class ModelShard {
     await this.flush();
     await Promise.all([...dump].map(([key, value]) => this.#redis.restore(key, 0, value)));
   }
+}
+
+function hashesOf(rings: readonly Ring[]): string {
+  return rings.map(({ hash }) => hash).join(',');
 }

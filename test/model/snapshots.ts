@@ -1,6 +1,6 @@
 /** The snapshots that are under way: of all but the last, others have taken over, which they do not know. */
 import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
-import type { Place } from './keys.ts';
+import type { SnapshotPlace } from './keys.ts';
 import { Snapshotter, type SnapshotterPorts } from './snapshotter.ts';
 
 interface UnderWay {
@@ -22,7 +22,7 @@ export class Snapshots {
   }
 
   /** Into some of these places. */
-  begin(places: readonly Place[]): void {
+  begin(places: readonly SnapshotPlace[]): void {
     const { random } = this.#ports;
     if (places.length === 0 || this.#underWay.length >= AT_ONCE_MAX) return;
     const some = places.filter(() => random.chance(0.8));
@@ -52,13 +52,13 @@ export class Snapshots {
   }
 
   /** @returns the shards that have become complete: all of these, but for bad luck. */
-  async finishIn(places: readonly Place[]): Promise<readonly string[]> {
+  async finishIn(places: readonly SnapshotPlace[]): Promise<readonly string[]> {
     const snapshotter = this.#add(places, 'take');
     await this.finishAll();
     return snapshotter.complete;
   }
 
-  #add(places: readonly Place[], claim: Claim): Snapshotter {
+  #add(places: readonly SnapshotPlace[], claim: Claim): Snapshotter {
     this.#begun += 1;
     const snapshotter = new Snapshotter(`s${this.#begun}`, places, claim, this.#ports);
     this.#underWay = [...this.#underWay, { snapshotter, steps: snapshotter.run() }];

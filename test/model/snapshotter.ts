@@ -5,7 +5,7 @@
 import { epochOf, type LogPosition, versionOf } from '../../shared/version/version.ts';
 import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
 import { type KeyStep, nextKeys } from './key-walk.ts';
-import { type Place, placesOf, type RowKey } from './keys.ts';
+import { placesOf, type RowKey, type SnapshotPlace } from './keys.ts';
 import { mirroredBody, mirroredKind } from './mirrored-row.ts';
 import type { Mistakes } from './mistakes.ts';
 import type { Origin, OriginRead } from './origin.ts';
@@ -63,13 +63,13 @@ export class Snapshotter {
   #leftOver = new Set<RowKey>();
 
   /** @param name its token too: no other has it. */
-  constructor(name: string, places: readonly Place[], claim: Claim, ports: SnapshotterPorts) {
+  constructor(name: string, places: readonly SnapshotPlace[], claim: Claim, ports: SnapshotterPorts) {
     this.name = name;
     this.#ports = ports;
     this.#claim = claim;
     const table = ports.keys[0]?.table ?? '';
-    this.#targets = places.map(({ ring, shard }) => {
-      return { shard: ports.shards.get(shard) as ModelShard, of: { token: name, table, ring }, turn: 0 };
+    this.#targets = places.map(({ rings, shard }) => {
+      return { shard: ports.shards.get(shard) as ModelShard, of: { token: name, table, rings }, turn: 0 };
     });
   }
 
@@ -156,7 +156,7 @@ export class Snapshotter {
     for (const [key, { content, at, identity }] of rows) {
       for (const [target, part] of parts) {
         const chunk = begun.get(target);
-        const isHere = placesOf([target.of.ring], key).some(({ shard }) => shard === target.shard.name);
+        const isHere = placesOf(target.of.rings, key).some(({ shard }) => shard === target.shard.name);
         if (!isHere || chunk === undefined) continue;
         if (identity !== chunk.origin && !this.#ports.mistakes.has('another server’s rows')) {
           this.#ports.count('snapshot: another server');

@@ -4,7 +4,6 @@ import { ReplyError } from 'ioredis';
 import { type RefusalMeans, refusalIn } from '../../shared/shard/refusal.ts';
 import { WriteGate } from '../../shared/shard/write-gate.ts';
 import { SlowQuota } from '../../shared/shard/slow-quota.ts';
-import type { ShardCondition } from '../../shared/shard/shard.ts';
 
 const reply = (text: string): Error => new (ReplyError as new (message: string) => Error)(text);
 
@@ -74,12 +73,12 @@ test('at most half of the shards, rounded up, leave for being slow', () => {
     [5, 3],
   ] as const) {
     const quota = new SlowQuota();
-    const all = Array.from({ length: shards }, (): { condition: ShardCondition } => ({ condition: 'ok' }));
+    const all = Array.from({ length: shards }, () => ({ leftForSlowness: false }));
     for (const shard of all) quota.count(shard);
     let left = 0;
     for (const shard of all) {
       if (!quota.mayOneMoreLeave) break;
-      shard.condition = 'slow';
+      shard.leftForSlowness = true;
       left += 1;
     }
     assert.equal(left, mayLeave, `of ${shards}`);

@@ -135,7 +135,7 @@ test('what was before is kept for the longest life of a cached row', () => {
   const sync = { broker: { url: 'amqp://b' } };
   assert.equal(life({ sync }), 86_400 + 3_600, 'by followedTtlSeconds with it');
   assert.equal(life({ sync, defaults: { follow: false, graceSeconds: 0 } }), 300);
-  assert.equal(life({ sync, tables: { 'a.b': { mode: 'mirror' } } }), 0, 'mirrored rows do not expire');
+  assert.equal(life({ sync, tables: { 'a.b': { mode: 'mirror' } } }), 3_600, 'an hour for the snapshot');
   assert.equal(life({ tables: { 'a.b': { ttlSeconds: 10 }, 'a.c': { ttlSeconds: 5_000, graceSeconds: 7 } } }), 5_007);
   assert.equal(life({ tables: { 'a.b': { ttlSeconds: 1, graceSeconds: 0, negativeTtlSeconds: 60 } } }), 60);
   const at = Date.parse('2026-11-23T10:00:00.001Z');

@@ -23,7 +23,7 @@ const stamp: fc.Arbitrary<Stamp> = fc.record({
   holes: fc.array(fc.tuple(version, version), { maxLength: 3 }),
   complete: fc.dictionary(
     fc.string({ maxLength: 8 }),
-    fc.record({ ring: fc.string(), shape: fc.string(), since: version }, { noNullPrototype: true }),
+    fc.record({ rings: fc.string(), shape: fc.string(), since: version }, { noNullPrototype: true }),
     { maxKeys: 3, noNullPrototype: true },
   ),
 });
@@ -138,13 +138,14 @@ test('a ring’s hash is of its members and their placement, in whatever order t
 });
 
 test('a mirror is complete while nothing has been dropped since its snapshot began, for this ring and shape', () => {
-  const mark = { ring: 'r', shape: 's', since: v(50) };
+  const mark = { rings: 'r,former', shape: 's', since: v(50) };
   const of = (more: Partial<Stamp>, ring = 'r', shape = 's') => {
     const stamped = { ...plain, complete: { t: mark }, ...more };
     return isComplete(stamped, 't', ring, shape, floorOf(stamped, 't', 'r') as string);
   };
   assert.ok(of({}));
   assert.ok(!of({ complete: {} }));
+  assert.ok(of({}, 'former'), 'the definitions of one ring');
   assert.ok(!of({}, 'other'));
   assert.ok(!of({}, 'r', 'other'));
   for (const dropped of [{ floor: v(51) }, { tables: { t: v(51) } }, { rings: { r: v(51) } }] as const) {

@@ -10,7 +10,7 @@ import { type Seen, Watch } from '../../watch/watch.ts';
 import { BELIEVED_WITHIN_MS, BOUND_MS } from './claims.ts';
 import type { Drill, DrillOutcome, Stage } from './drill.ts';
 import type { Ground } from './ground.ts';
-import { COLD_ROWS, WARM_ROWS, World } from './world.ts';
+import { COLD_ROWS, type Product, WARM_ROWS, World } from './world.ts';
 
 /** Under load, before the harm: what the figures call before. */
 const QUIET_MS = 4_000;
@@ -20,6 +20,7 @@ const LOOK_EVERY_MS = 100;
 
 export interface RunOptions {
   readonly ground: Ground;
+  readonly product: Product;
   readonly drill: Drill;
   readonly seed: number;
   /** Of the loaded time after the quiet beginning. */
@@ -49,9 +50,9 @@ export interface DrillResult extends DrillOutcome {
 
 /** Rejects where the drill itself could not be done; then, as always, its processes are gone. */
 export async function runDrill(options: RunOptions): Promise<DrillResult> {
-  const { ground, drill, seed, folder, keepLogsIn, signal } = options;
+  const { ground, product, drill, seed, folder, keepLogsIn, signal } = options;
   const name = `drill_${drill.name.replaceAll('-', '_')}`;
-  const world = await World.open({ ground, shape: drill.world, name, folder, signal });
+  const world = await World.open({ ground, product, shape: drill.world, name, folder, signal });
   let passed = false;
   try {
     const seen = await watched(options, world);

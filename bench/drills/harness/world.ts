@@ -14,7 +14,8 @@ import { demoAccount } from '../../../stack/demo-data/load.ts';
 import { type Link, openLink } from '../../../stack/faults.ts';
 import { loopback, onPort } from '../../../stack/ports.ts';
 import { type RedisServer, startRedis } from '../../../stack/redis.ts';
-import { type RingfillProcess, startGateway, startSyncWorker } from '../../../stack/ringfill-process.ts';
+import type * as RingfillProcesses from '../../../stack/ringfill-process.ts';
+import type { RingfillProcess } from '../../../stack/ringfill-process.ts';
 import { startSentinel } from '../../../stack/sentinel.ts';
 import type { ServerProcess } from '../../../stack/server-process.ts';
 import type { Ground, GroundShard, RingName } from './ground.ts';
@@ -45,8 +46,12 @@ export interface WorldShape {
   readonly sentinelOf?: string;
 }
 
+/** What starts the processes: the project's own, or those of a copy of it. */
+export type Product = Pick<typeof RingfillProcesses, 'startGateway' | 'startSyncWorker'>;
+
 export interface WorldOptions {
   readonly ground: Ground;
+  readonly product: Product;
   readonly shape: WorldShape;
   /** Of its database, its keys and its queues. */
   readonly name: string;
@@ -70,6 +75,7 @@ export class World {
   readonly table: string;
   readonly #db: string;
   readonly #admin: Pool;
+  readonly #product: Product;
   readonly #folder: string;
   readonly #signal: AbortSignal;
   readonly #links = new Map<string, Link>();
@@ -79,9 +85,10 @@ export class World {
   #gateways: readonly RingfillProcess[] = [];
   #worker: RingfillProcess | undefined;
 
-  private constructor({ ground, shape, name, folder, signal }: WorldOptions) {
+  private constructor({ ground, product, shape, name, folder, signal }: WorldOptions) {
     this.ground = ground;
     this.shape = shape;
+    this.#product = product;
     this.#folder = folder;
     this.#signal = signal;
     this.#db = name;
@@ -268,6 +275,7 @@ export class World {
       this.#clocks.set(name, clock);
       env = clock.env;
     }
+    const { startGateway, startSyncWorker } = this.#product;
     const start = name === 'worker' ? startSyncWorker : startGateway;
     return await onPort(undefined, async (port) => {
       writeFileSync(configFile, JSON.stringify(this.#configFor(name, port)));

@@ -70,3 +70,18 @@ local function countsSince(stamp, since, floor)
   end
   return true
 end
+
+-- The definitions of a ring by which a snapshot places rows travel as one text, the newest first, joined by commas.
+local function newestOf(rings)
+  return string.match(rings, '^[^,]*')
+end
+
+local function ringsInBoth(rings, others)
+  local both = {}
+  for ring in string.gmatch(rings, '[^,]+') do
+    if string.find(',' .. others .. ',', ',' .. ring .. ',', 1, true) then
+      both[#both + 1] = ring
+    end
+  end
+  return table.concat(both, ',')
+end

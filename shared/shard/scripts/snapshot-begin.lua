@@ -1,6 +1,6 @@
 -- SNAPSHOT, begin a chunk: what is read from now on may be written, unless a change comes in between.
 --   KEYS  stamp
---   ARGV  token, followed table, ring, shape, time that the chunk may take (ms),
+--   ARGV  token, followed table, rings (see mirror.lua), shape, time that the chunk may take (ms),
 --         "take": out of another's hands, as the first chunk of a run is; "keep": only if it is still ours;
 --         "anew": like "take", and what an earlier run has done does not count;
 --         turn, of "keep" (see mirror.lua)
@@ -13,14 +13,14 @@
 -- For who takes it, the snapshot's own state is dropped where it is of no use any more: it was for another shape or ring,
 -- or what it has written so far counts as absent by now. Who keeps it has to stop then: its walk is past those rows.
 local stamp = readStamp(KEYS[1])
-local floor = stamp and floorOf(stamp, ARGV[2], ARGV[3])
+local floor = stamp and floorOf(stamp, ARGV[2], newestOf(ARGV[3]))
 if not floor then
   return {'off'}
 end
 local state = snapshotKey(KEYS[1], ARGV[2])
 local deleted, deletedBefore = deletedKey(KEYS[1], ARGV[2]), deletedBeforeKey(KEYS[1], ARGV[2])
 local since = redis.call('HGET', state, 'since')
-local isOfUse = since and countsSince(stamp, since, floor) and redis.call('HGET', state, 'ring') == ARGV[3]
+local isOfUse = since and countsSince(stamp, since, floor) and redis.call('HGET', state, 'rings') == ARGV[3]
     and redis.call('HGET', state, 'shape') == ARGV[4]
 if ARGV[6] == 'keep' then
   if not takeTurn(state, ARGV[1], ARGV[7]) then
@@ -37,7 +37,7 @@ if ARGV[6] == 'keep' then
 else
   if ARGV[6] == 'anew' or not isOfUse then
     redis.call('DEL', state)
-    redis.call('HSET', state, 'since', stamp.to, 'ring', ARGV[3], 'shape', ARGV[4], 'walk', ARGV[1],
+    redis.call('HSET', state, 'since', stamp.to, 'rings', ARGV[3], 'shape', ARGV[4], 'walk', ARGV[1],
       'chunk', '0', 'cursor', '')
   end
   redis.call('HSET', state, 'token', ARGV[1], 'turn', '1')
@@ -48,9 +48,12 @@ redis.call('PEXPIRE', deleted, ARGV[5])
 local progress = redis.call('HMGET', state, 'since', 'walk', 'chunk', 'cursor')
 local to, origin = stamp.to, stamp.origin
 local mark = stamp.complete[ARGV[2]]
-if mark and mark.ring ~= ARGV[3] then
-  -- What the sweep is to remove may belong here by that ring.
-  stamp.complete[ARGV[2]] = nil
-  writeStamp(KEYS[1], stamp)
+if mark then
+  -- What the sweep is to remove may belong here by the others.
+  local kept = ringsInBoth(mark.rings, ARGV[3])
+  if kept ~= mark.rings then
+    stamp.complete[ARGV[2]] = kept ~= '' and {rings = kept, shape = mark.shape, since = mark.since} or nil
+    writeStamp(KEYS[1], stamp)
+  end
 end
 return {'begun', to, origin, progress[1], progress[2], progress[3], progress[4]}

@@ -1,6 +1,6 @@
 -- SNAPSHOT, write rows of a chunk, each as of the place that its read is known to include exactly.
 --   KEYS  stamp, then one entry a row
---   ARGV  token, followed table, ring, shape,
+--   ARGV  token, followed table, rings, shape,
 --         the chunk's number and cursor if it is done with these rows, else two empty ones,
 --         turn (see mirror.lua),
 --         then for each row: kind (R or T) and version (45); texts
@@ -10,7 +10,7 @@
 --         "early"  a row is not known to include what was applied before its chunk began
 local FIRST = 8
 local stamp = readStamp(KEYS[1])
-local floor = stamp and floorOf(stamp, ARGV[2], ARGV[3])
+local floor = stamp and floorOf(stamp, ARGV[2], newestOf(ARGV[3]))
 local state = snapshotKey(KEYS[1], ARGV[2])
 local deleted, deletedBefore = deletedKey(KEYS[1], ARGV[2]), deletedBeforeKey(KEYS[1], ARGV[2])
 if not takeTurn(state, ARGV[1], ARGV[7]) then

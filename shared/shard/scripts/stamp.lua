@@ -33,7 +33,7 @@ local function areCompletenesses(map)
     return false
   end
   for _, mark in pairs(map) do
-    if type(mark) ~= 'table' or type(mark.ring) ~= 'string' or type(mark.shape) ~= 'string'
+    if type(mark) ~= 'table' or type(mark.rings) ~= 'string' or type(mark.shape) ~= 'string'
         or not isVersion(mark.since) then
       return false
     end
