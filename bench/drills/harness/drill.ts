@@ -17,7 +17,7 @@ export interface Drill {
   readonly seconds: number;
   readonly claims: readonly Claim[];
   /** Does it, and mends it again. */
-  run(stage: Stage): Promise<void>;
+  readonly run: (stage: Stage) => Promise<void>;
 }
 
 export interface Claim {
@@ -25,7 +25,7 @@ export interface Claim {
   readonly words: string;
   /** Missed, it is told, and the drill passes all the same. */
   readonly isAim?: boolean;
-  judge(outcome: DrillOutcome): Verdict;
+  readonly judge: (outcome: DrillOutcome) => Verdict;
 }
 
 export interface Verdict {
@@ -51,12 +51,12 @@ export interface Stage {
   /** Of the loaded time. */
   readonly seconds: number;
   /** Settles when this share of the loaded time is over, at once if it is already. */
-  until(share: number): Promise<void>;
-  wait(milliseconds: number): Promise<void>;
+  readonly until: (share: number) => Promise<void>;
+  readonly wait: (milliseconds: number) => Promise<void>;
   /** In the timeline. */
-  mark(words: string): void;
+  readonly mark: (words: string) => void;
   /** The harm; the figures count from the first. */
-  harmed(words: string, hit?: Hit): void;
+  readonly harmed: (words: string, hit?: Hit) => void;
 }
 
 export interface Hit {

@@ -185,7 +185,7 @@ export class World {
 
   /** Everything of it goes; again and again is fine. */
   async close(): Promise<void> {
-    await Promise.all([...this.#gateways, this.#worker].map((one) => one?.stop()));
+    await Promise.all([...this.#gateways.map((gateway) => gateway.stop()), this.#worker?.stop()]);
     await Promise.all([this.#sentinel?.stop(), this.#replica?.stop()]);
     await Promise.all([...this.#links.values()].map((link) => link.stop()));
     await this.#admin.end();
