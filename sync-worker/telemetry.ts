@@ -174,7 +174,7 @@ export class SyncWorkerTelemetry {
       collect() {
         this.reset();
         for (const { table, shard, state } of read()?.mirrors ?? [])
-          this.set({ table, shard }, Number(state === 'complete'));
+          this.set({ table, shard }, Number(state === 'complete' || state === 'untidy'));
       },
     });
     void new Counter({

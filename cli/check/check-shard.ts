@@ -414,9 +414,7 @@ function mirrorsIn({ name, ring }: ShardToCheck, { tables, defaults, rings }: Co
   const layer = rings.findIndex((one) => one.name === ring);
   return Object.entries(tables)
     .filter(([, table]) => (table.mode ?? defaults.mode) === 'mirror')
-    .filter(([, table]) =>
-      table.shard === undefined ? layer < copiesOf(table, { defaults }) : table.shard === name,
-    )
+    .filter(([, table]) => (table.shard === undefined ? layer < copiesOf(table, { defaults }) : table.shard === name))
     .map(([label]) => label);
 }
 

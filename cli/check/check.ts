@@ -12,6 +12,7 @@ import { checkRings } from './check-rings.ts';
 import { checkShard } from './check-shard.ts';
 import { checkSync } from './check-sync.ts';
 import { checkTables } from './check-tables.ts';
+import { endpointsOf } from '../../shared/shard/shard-layers.ts';
 import { type Finding, findingOf } from './finding.ts';
 
 export async function checkAll(path: string): Promise<Finding[]> {
@@ -26,7 +27,7 @@ export async function checkAll(path: string): Promise<Finding[]> {
     });
   }
   const shards = config.rings.flatMap((ring) => {
-    return Object.entries(ring.shards).map(([name, endpoint]) => ({ name, ring: ring.name, endpoint }));
+    return [...endpointsOf(ring)].map(([name, endpoint]) => ({ name, ring: ring.name, endpoint }));
   });
   const [origin, broker, outlets, reports] = await Promise.all([
     checkOriginAndTables(config),
