@@ -37,7 +37,7 @@ const command = new Command('npm run drill --')
   .option(
     '--seconds <n>',
     'how long each drill is loaded after its quiet beginning (default: its own)',
-    wholeNumber(5, 3_600),
+    wholeNumber(5, 7_200),
   )
   .option(
     '--seed <n>',

@@ -175,7 +175,7 @@ export class Generation {
       origin: this.#reads,
       flights: new CountedFlights(this.#underWay),
       answeredAhead,
-      copies: new Copies(),
+      copies: new Copies((copying) => this.#underWay.during(copying)),
       trustRules: config.sync && { stalenessBoundMs: config.sync.stalenessBoundMs },
       writeWaitMs: config.sync?.writeWaitMs ?? 0,
       leaseTtlMs: leaseTtlMs(config.origin),

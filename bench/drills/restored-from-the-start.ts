@@ -7,8 +7,8 @@ export const restoredFromTheStart: Drill = {
   name: 'restored-from-the-start',
   title: 'shards restored from dumps of the beginning, all at once',
   done:
-    'every primary shard is killed at one moment, and started with a dump from the beginning of the load: as old as the ' +
-    'drill is long (--seconds 3600 makes it an hour), with nothing in it rewritten.',
+    'every primary shard is killed at one moment, and started with a dump from the beginning of the load: half ' +
+    'as old as the drill is long (--seconds 7200 makes it an hour), with nothing in it rewritten.',
   world: { ...THREE_AND_TWO, gateways: 2 },
   load: CLOSED_LOOP,
   seconds: 20,

@@ -34,7 +34,10 @@ export class StoryTally {
   }
 }
 
-function outcomeOf(cacheStatus: string, detail: string): string {
+export type ToldOutcome = 'hit' | 'expired' | 'stored' | 'collapsed' | 'unstored';
+
+/** @param detail that of the same `Cache-Status`. */
+export function outcomeOf(cacheStatus: string, detail: string): ToldOutcome {
   if (cacheStatus.startsWith('ringfill; hit')) return detail.includes(' expired=') ? 'expired' : 'hit';
   if (cacheStatus.includes('; stored; ')) return 'stored';
   return cacheStatus.includes('; collapsed; ') ? 'collapsed' : 'unstored';

@@ -2,8 +2,10 @@
  * An answer's `Cache-Status` in the parts that the checker and the timeline go by. The words are those of
  * gateway/http/cache-status.ts.
  */
+import { outcomeOf, type ToldOutcome } from '../load/story-tally.ts';
+
 export interface ToldStory {
-  readonly outcome: 'hit' | 'expired' | 'stored' | 'collapsed' | 'unstored';
+  readonly outcome: ToldOutcome;
   /** `shard/layer`; nothing where no shard was involved. */
   readonly place?: string;
   /** The answer says itself that nobody hears of changes just now. */
@@ -22,10 +24,4 @@ export function toldStory(cacheStatus: string | undefined): ToldStory | undefine
     syncLost: detail.includes('sync-lost='),
     ...(first.includes('/') ? { place: first } : {}),
   };
-}
-
-function outcomeOf(cacheStatus: string, detail: string): ToldStory['outcome'] {
-  if (cacheStatus.startsWith('ringfill; hit')) return detail.includes('expired=') ? 'expired' : 'hit';
-  if (cacheStatus.includes('; stored; ')) return 'stored';
-  return cacheStatus.includes('; collapsed; ') ? 'collapsed' : 'unstored';
 }

@@ -75,7 +75,7 @@ export type Unstored =
   | 'lease-lost'
   /** Another gateway holds the lease and did not fill in time. */
   | 'lease-busy'
-  /** The shard went away, or would not take the entry. */
+  /** The shard went away, or would not take the entry; or none would. */
   | 'shard-refused'
   /** No shard can say whether the mirror has the row (`onIncomplete: origin`). */
   | 'mirror-unavailable'

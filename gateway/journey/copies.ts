@@ -10,8 +10,8 @@
  * changes at slightly different times, so one that is behind the target is looked at again a few times.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import type { Entry } from '../../shared/entry/entry.ts';
-import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { FillOutcome, FollowedAs } from '../../shared/shard/shard.ts';
 import { standingIn } from './after-write.ts';
@@ -27,34 +27,48 @@ export type CopyOutcome = FillOutcome | 'there' | 'busy' | 'gone' | 'silent' | '
 
 /** Past it, rows are not copied; whoever reads them next finds them where they are. */
 const UNDER_WAY_MAX = 256;
+/** 50,000 keys of 30 characters take about 8 MB. */
+const WARMED_MAX = 50_000;
+/** A shard that has lost what it held is warmed again within this. */
+const WARMED_MS = 300_000;
 /** A heartbeat takes every stamp on; after two of them it is not that. */
 const LOOK_AGAIN_MS = [5, 20, 80, 300, 700];
 
 export class Copies {
   readonly #underWay = new Set<string>();
+  readonly #warmed = new LRUCache<string, true>({ max: WARMED_MAX, ttl: WARMED_MS });
+  readonly #during: (copying: () => Promise<void>) => Promise<void>;
 
-  get underWay(): number {
-    return this.#underWay.size;
+  /** @param during is told of each for as long as it takes. */
+  constructor(during: (copying: () => Promise<void>) => Promise<void> = (copying) => copying()) {
+    this.#during = during;
   }
 
-  /** Returns at once. @returns settles when it is over; it never rejects. */
-  start(
-    ports: Ports,
-    request: RowRequest,
-    from: Candidate<ShardPort>,
-    to: Candidate<ShardPort>,
-  ): Promise<void> | undefined {
-    const name = `${to.shard.name} ${request.cacheKey}`;
-    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) return undefined;
+  /** As `start`, of a row that is hit; for some minutes it is not asked again whether it is there. */
+  warm(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
+    const name = nameOf(request, to);
+    if (this.#warmed.has(name)) return;
+    this.#warmed.set(name, true);
+    this.start(ports, request, from, to);
+  }
+
+  /** Returns at once; nobody waits for it. */
+  start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
+    const name = nameOf(request, to);
+    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) return;
     this.#underWay.add(name);
-    return copy(ports, request, from, to)
-      .catch((error: unknown): CopyOutcome => {
-        if (!(error instanceof ShardUnavailable)) throw error;
-        return 'failed';
-      })
-      .then((outcome) => ports.onCopy(request.table, outcome))
-      .finally(() => this.#underWay.delete(name));
+    void this.#during(async () => {
+      // Where it fails, the row is where it was.
+      const outcome = await copy(ports, request, from, to).catch((): CopyOutcome => 'failed');
+      this.#underWay.delete(name);
+      if (outcome !== 'stored' && outcome !== 'there') this.#warmed.delete(name);
+      ports.onCopy(request.table, outcome);
+    });
   }
+}
+
+function nameOf({ cacheKey }: RowRequest, { shard }: Candidate<ShardPort>): string {
+  return `${shard.name} ${cacheKey}`;
 }
 
 async function copy(

@@ -19,7 +19,7 @@ import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
-import { type Answer, type ForwardReason, foundAs, foundIn, placeOf, type Unstored } from './answer.ts';
+import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
 import { collapsed, type Errand, fillUnderLease, mayAnswer, unstored } from './fill.ts';
 import type { Ports, ShardPort } from './ports.ts';
@@ -34,22 +34,46 @@ import {
   usableEntry,
 } from './trust.ts';
 
+/** What was met on the way, for where it ends. */
+interface Trail {
+  readonly silent: Silent[];
+  /** A shard would not let the row be filled. */
+  refused?: true;
+  /** The first entry that would do if the origin cannot be asked. */
+  expired?: { readonly entry: Entry; readonly life: Life; readonly candidate: Candidate<ShardPort> };
+}
+
 export async function readThrough(ports: Ports, request: RowRequest): Promise<Answer> {
-  const silent: Silent[] = [];
+  const trail: Trail = { silent: [] };
+  try {
+    return await throughLayers(ports, request, trail);
+  } catch (error) {
+    // Whoever asked for the origin's own word is not given an entry's instead; and a refusal is the origin's own word.
+    const forgiven = error instanceof OriginUnavailable && error.code !== 'origin-refused' && !request.terms.noCache;
+    if (!forgiven || trail.expired === undefined) throw error;
+    const { entry, life, candidate } = trail.expired;
+    return { found: foundIn(entry), story: { outcome: 'expired', ...ages(life, candidate), because: error.code } };
+  }
+}
+
+async function throughLayers(ports: Ports, request: RowRequest, trail: Trail): Promise<Answer> {
   for (let layer = 0; layer < ports.layers.depth; layer += 1) {
     for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
       if (candidate.shard.state === 'down') continue;
       try {
         const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
         const standing = standingIn(ports, request, candidate, read.seen);
-        if (standing.kind === 'vouches') return await throughShard(ports, request, candidate, read, standing.trust);
-        silent.push({ candidate, read, standing });
+        if (standing.kind === 'vouches') {
+          return await throughShard(ports, request, candidate, read, standing.trust, trail);
+        }
+        trail.silent.push({ candidate, read, standing });
       } catch (error) {
         if (!(error instanceof ShardUnavailable)) throw error;
+        if (error.kind === 'refused') trail.refused = true;
       }
     }
   }
-  return withoutVouching(ports, request, silent);
+  return withoutVouching(ports, request, trail);
 }
 
 /** A shard that answers, and does not vouch for what it holds. */
@@ -60,15 +84,16 @@ interface Silent {
 }
 
 /** Sync is lost, as far as this key goes: the table says what then. */
-async function withoutVouching(ports: Ports, request: RowRequest, silent: readonly Silent[]): Promise<Answer> {
+async function withoutVouching(ports: Ports, request: RowRequest, trail: Trail): Promise<Answer> {
   const { table, terms } = request;
+  const { silent } = trail;
   const [first] = silent;
   if (first !== undefined && table.settings.onSyncLost === 'serve') {
     for (const { candidate, read, standing } of silent) {
       const trust = trustOfSilent(standing, table, candidate.rings);
       if (trust === undefined) continue;
       try {
-        return await throughShard(ports, request, candidate, read, trust);
+        return await throughShard(ports, request, candidate, read, trust, trail);
       } catch (error) {
         if (!(error instanceof ShardUnavailable)) throw error;
       }
@@ -78,7 +103,7 @@ async function withoutVouching(ports: Ports, request: RowRequest, silent: readon
     throw new RequestRefused('sync-lost', `No shard has heard of the changes of ${table.label} lately.`);
   }
   if (terms.onlyIfCached) throw notCached();
-  const because: Unstored = first === undefined ? 'no-shard' : first.standing.because;
+  const because = trail.refused === true ? 'shard-refused' : (first?.standing.because ?? 'no-shard');
   const row = await ports.origin.read(table, request.id);
   return { found: foundAs(row, request.id), story: { outcome: 'unstored', fwd: 'bypass', because } };
 }
@@ -89,6 +114,7 @@ async function throughShard(
   candidate: Candidate<ShardPort>,
   read: ShardRead,
   trust: Trust,
+  trail: Trail,
 ): Promise<Answer> {
   const { table, terms } = request;
   // A stamp says nothing of tables that are not followed.
@@ -116,37 +142,28 @@ async function throughShard(
     if (isDrawn(ports, table)) warmFallback(ports, request, candidate);
     return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), ...lostIn(trust) } };
   }
-  if (terms.onlyIfCached) throw notCached();
   const fwd = whyForward(request, life);
   if (fwd !== 'request') {
     const found = await findElsewhere(ports, request, candidate, trust);
     if (found !== undefined) {
-      void ports.copies.start(ports, request, found.candidate, candidate);
+      ports.copies.start(ports, request, found.candidate, candidate);
       mayAnswer(ports, request, found.candidate, found.entry, found.trust);
       return { found: foundIn(found.entry), story: { outcome: 'hit', ...ages(found.life, found.candidate) } };
     }
   }
+  if (terms.onlyIfCached) throw notCached();
+  if (entry !== undefined && life !== undefined && isWithinGrace(entry, table, life)) {
+    trail.expired ??= { entry, life, candidate };
+  }
   const over = leaseOver(request, stored, entry, fwd, now);
   const errand: Errand = { request, candidate, trust, fwd, over };
-  try {
-    if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
-    if (terms.noCache || terms.after !== undefined) return await fillUnderLease(ports, errand, () => undefined);
+  if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
+  if (terms.noCache || terms.after !== undefined) return fillUnderLease(ports, errand, () => undefined);
 
-    const { answer, joined } = await ports.flights.join(flightName(errand), (readBegins) =>
-      fillUnderLease(ports, errand, readBegins),
-    );
-    return joined ? collapsed(errand, answer.found) : answer;
-  } catch (error) {
-    // Whoever asked for the origin's own word is not given an entry's instead; and a refusal is the origin's own word.
-    const forgiven = error instanceof OriginUnavailable && error.code !== 'origin-refused' && !terms.noCache;
-    if (forgiven && entry !== undefined && life !== undefined && isWithinGrace(entry, table, life)) {
-      return {
-        found: foundIn(entry),
-        story: { outcome: 'expired', ...ages(life, candidate), because: error.code },
-      };
-    }
-    throw error;
-  }
+  const { answer, joined } = await ports.flights.join(flightName(errand), (readBegins) =>
+    fillUnderLease(ports, errand, readBegins),
+  );
+  return joined ? collapsed(errand, answer.found) : answer;
 }
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {
@@ -168,8 +185,7 @@ function isDrawn({ random }: Ports, { settings: { warmOneIn } }: ExposedTable): 
 /** What is read often is read of the next layer as soon as its shard is lost: it should be there. */
 function warmFallback(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
   const next = from.layer + 1;
-  if (next < ports.layers.depth)
-    void ports.copies.start(ports, request, from, ports.layers.owner(request.cacheKey, next));
+  if (next < ports.layers.depth) ports.copies.warm(ports, request, from, ports.layers.owner(request.cacheKey, next));
 }
 
 function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReason {

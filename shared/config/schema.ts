@@ -130,7 +130,7 @@ const TableSettings = {
     description:
       'One hit in so many, at random, copies the row into the next ring, so that what is read most is there already when ' +
       'its Redis is lost. 0: never.',
-    default: 100,
+    default: 10,
     minimum: 0,
     maximum: 1_000_000,
   }),

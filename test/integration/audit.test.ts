@@ -440,7 +440,8 @@ describe('while rows are written', () => {
     let repaired = 0;
     // Longer where the machine is slow.
     const isEnough = (ms: number) => ms > 6_000 && (repaired > 20 || ms > 60_000);
-    while (!isEnough(performance.now() - startedAt)) repaired += counted(await audit(mirror, { repair: true }))['repaired'] ?? 0;
+    while (!isEnough(performance.now() - startedAt))
+      repaired += counted(await audit(mirror, { repair: true }))['repaired'] ?? 0;
     spoiling.abort();
     await spoilers;
     // A row that is locked at every look is not judged: it has its turn in the next one.

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Config } from '../../shared/config/schema.ts';
-import { decodeEntry } from '../../shared/entry/entry.ts';
+import { decodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import { Layers } from '../../shared/ring/layers.ts';
 import { ringHash } from '../../shared/ring/ring-hash.ts';
 import { ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
 import { until } from '../support/broker.ts';
-import { cacheStatusOf, type GatewaySettings, ringsOf, startGateway } from '../support/gateway.ts';
+import { cacheStatusOf, type GatewaySettings, ringsOf, startGateway, type TestGateway } from '../support/gateway.ts';
 import { RedisEntries } from '../support/redis-entries.ts';
 import { EPOCH, Stamps } from '../support/stamps.ts';
 import { testStack } from '../support/stack.ts';
@@ -21,7 +21,17 @@ interface Answer {
   readonly body: string;
 }
 
-async function newWorld(users: Config['tables'][string], rings?: GatewaySettings['rings']) {
+interface World {
+  readonly gateway: TestGateway;
+  readonly stamps: Stamps;
+  readonly entries: RedisEntries;
+  readonly read: (id: number) => Promise<Answer>;
+  /** The shards where it may lie, in order. */
+  readonly placesOf: (id: number) => Promise<string[]>;
+  readonly entryIn: (shard: string, id: number) => Promise<Entry | undefined>;
+}
+
+async function newWorld(users: Config['tables'][string], rings?: GatewaySettings['rings']): Promise<World> {
   const settings = { tables: { 'test.users': { warmOneIn: 0, ...users } }, sync: {}, ...(rings && { rings }) };
   const gateway = await startGateway(stack, settings);
   const stamps = await Stamps.over(stack, gateway.keyPrefix, [FOLLOWED]);
@@ -30,17 +40,16 @@ async function newWorld(users: Config['tables'][string], rings?: GatewaySettings
     gateway,
     stamps,
     entries,
-    async read(id: number): Promise<Answer> {
+    async read(id) {
       const response = await gateway.get(`/test/users/${id}`);
       return { status: response.status, story: cacheStatusOf(response).text, body: await response.text() };
     },
-    /** The shards where it may lie, in order. */
-    async placesOf(id: number): Promise<string[]> {
+    async placesOf(id) {
       const answer = await gateway.get(`/-/ring/owner?key=${gateway.keyPrefix}test_users_${id}`);
       const { candidates } = (await answer.json()) as { candidates: { shard: string }[] };
       return candidates.map(({ shard }) => shard);
     },
-    async entryIn(shard: string, id: number) {
+    async entryIn(shard, id) {
       const stored = await entries.readIn(shard, `test_users_${id}`);
       return stored === null ? undefined : decodeEntry(stored);
     },

@@ -99,7 +99,10 @@ const PARTS: readonly Mutation[] = [
     trust: [{ file: 'stamp.ts', find: '(version > above || mayHoldMore)', replace: 'version > above' }],
   },
   { name: 'a gap is not noticed', scripts: [inApply('batch.from > stamp.to then', 'false then')] },
-  { name: 'a gap leaves the floor', scripts: [inApply('  stamp.floor = batch.from\n  stamp.lostAt', '  stamp.lostAt')] },
+  {
+    name: 'a gap leaves the floor',
+    scripts: [inApply('  stamp.floor = batch.from\n  stamp.lostAt', '  stamp.lostAt')],
+  },
   {
     name: 'a message that overlaps the stamp is a repeat',
     scripts: [inApply('if version > stamp.to then', 'if version > stamp.to and batch.from >= stamp.to then')],

@@ -53,7 +53,7 @@ test('what is not said has its default', () => {
   assert.deepEqual(config.defaults, {
     mode: 'read-through',
     fallbackTtlSeconds: 3_600,
-    warmOneIn: 100,
+    warmOneIn: 10,
     onIncomplete: 'unavailable',
     ttlSeconds: 300,
     graceSeconds: 3_600,

@@ -12,6 +12,7 @@ import { flappingLink } from '../flapping-link.ts';
 import { flapping } from '../flapping.ts';
 import { flushed } from '../flushed.ts';
 import { full } from '../full.ts';
+import { hungBehind } from '../hung-behind.ts';
 import { hung } from '../hung.ts';
 import { killAFallback } from '../kill-a-fallback.ts';
 import { killOneOfFive } from '../kill-one-of-five.ts';
@@ -43,6 +44,7 @@ export const ALL_DRILLS: readonly Drill[] = [
   flapping,
   flappingLink,
   hung,
+  hungBehind,
   slow,
   // A shard returns, and is not what it was.
   restartedEmpty,

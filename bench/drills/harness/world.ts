@@ -18,6 +18,7 @@ import type * as RingfillProcesses from '../../../stack/ringfill-process.ts';
 import type { RingfillProcess } from '../../../stack/ringfill-process.ts';
 import { startSentinel } from '../../../stack/sentinel.ts';
 import type { ServerProcess } from '../../../stack/server-process.ts';
+import { clientOf } from './dumps.ts';
 import type { Ground, GroundShard, RingName } from './ground.ts';
 import { ShiftedClock } from './shifted-clock.ts';
 
@@ -248,6 +249,15 @@ export class World {
     const common = { folder: this.#folder, signal: this.#signal };
     const name = `${sentinelOf}-replica`;
     this.#replica = await startRedis({ ...common, name, args: ['--replicaof', loopback, String(port)] });
+    // A Sentinel asks a master for its replicas when it first sees it, and then only every 10 s.
+    const redis = clientOf(this.#replica);
+    try {
+      while (!(await redis.info('replication')).includes('master_link_status:up')) {
+        await sleep(LOOK_EVERY_MS, undefined, { signal: this.#signal });
+      }
+    } finally {
+      redis.disconnect();
+    }
     this.#sentinel = await startSentinel({
       ...common,
       group: GROUP,
