@@ -47,15 +47,15 @@ export class Copies {
   /** As `start`, of a row that is hit; for some minutes it is not asked again whether it is there. */
   warm(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
     const name = nameOf(request, to);
-    if (this.#warmed.has(name)) return;
-    this.#warmed.set(name, true);
-    this.start(ports, request, from, to);
+    if (!this.#warmed.has(name) && this.start(ports, request, from, to)) this.#warmed.set(name, true);
   }
 
-  /** Returns at once; nobody waits for it. */
-  start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
+  /** Returns at once; nobody waits for it. @returns whether it is tried. */
+  start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): boolean {
     const name = nameOf(request, to);
-    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) return;
+    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) {
+      return false;
+    }
     this.#underWay.add(name);
     void this.#during(async () => {
       // Where it fails, the row is where it was.
@@ -64,6 +64,7 @@ export class Copies {
       if (outcome !== 'stored' && outcome !== 'there') this.#warmed.delete(name);
       ports.onCopy(request.table, outcome);
     });
+    return true;
   }
 }
 

@@ -62,7 +62,7 @@ await admin.query(
 );
 
 const { text, keyPrefix } = gatewayConfig(stack, {
-  tables: { [`${db}.counters`]: {} },
+  tables: { [`${db}.counters`]: { warmOneIn: 3 } },
   keyPrefix: `${db}:`,
   sync: { name: db, stateFolder: join(folder, 'state'), heartbeatMs: HEARTBEAT_MS },
 });

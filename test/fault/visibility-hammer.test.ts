@@ -77,7 +77,7 @@ async function hammerWith(strategy: Strategy): Promise<Hammered> {
   const keyPrefix = `h${randomBytes(4).toString('hex')}:`;
   const folder = temporaryFolder();
   const settings = {
-    tables: { [`${db}.counters`]: { strategy } },
+    tables: { [`${db}.counters`]: { strategy, warmOneIn: 3 } },
     keyPrefix,
     sync: { name: `hammer-${randomBytes(4).toString('hex')}`, stateFolder: join(folder, 'state') },
   };

@@ -180,6 +180,7 @@ export class SyncWorld {
       origin: { url: `mysql://root@${host}:${port}`, schemaReloadSeconds: 1 },
       // Nothing that a shard does not vouch for is answered.
       tables: { [`${name}.items`]: { onSyncLost: 'origin' } },
+      defaults: { warmOneIn: 3 },
       keyPrefix: `${name}:`,
       sync: { name, stateFolder: join(folder, 'state') },
     };

@@ -82,6 +82,7 @@ export async function install(
     shards: { timeoutMs: 1_000 },
     keyPrefix: 'drill:',
     tables: Object.fromEntries(DRILL_TABLES.map(({ name, strategy }) => [`${DRILL_DB}.${name}`, { strategy }])),
+    defaults: { warmOneIn: 3 },
     sync: { name: 'drill', stateFolder: join(folder, 'state') },
   };
   const { text } = gatewayConfig(stack, settings);
