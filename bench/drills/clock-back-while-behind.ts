@@ -13,7 +13,7 @@ export const clockBackWhileBehind: Drill = {
     'stamps look young to it. Then both are mended.',
   world: { ...THREE_AND_TWO, hasShiftedClocks: true },
   load: CLOSED_LOOP,
-  seconds: 20,
+  seconds: 17,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {
     const clock = world.clock('gateway-1');

@@ -10,7 +10,7 @@ export const clockOfGateway: Drill = {
   done: 'the clock of gateway-1 is an hour ahead, then an hour behind, then right again. Its shards look old, or from the future.',
   world: { ...THREE_AND_TWO, gateways: 2, hasShiftedClocks: true },
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const clock = world.clock('gateway-1');

@@ -13,7 +13,7 @@ export const clockOfWorker: Drill = {
     'future, or too old, and none of them may make an old answer look young.',
   world: { ...THREE_AND_TWO, hasShiftedClocks: true },
   load: CLOSED_LOOP,
-  seconds: 22,
+  seconds: 18,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const clock = world.clock('worker');

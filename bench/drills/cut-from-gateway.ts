@@ -8,7 +8,7 @@ export const cutFromGateway: Drill = {
   done: 'the line from gateway-1 to r2 carries nothing; gateway-2 and the sync worker reach it.',
   world: { ...THREE_AND_TWO, gateways: 2, isLinked: (from, to) => from === 'gateway-1' && to === 'r2' },
   load: CLOSED_LOOP,
-  seconds: 14,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected],
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('gateway-1', 'r2');

@@ -8,7 +8,7 @@ export const cutFromWorker: Drill = {
   done: 'the line from the sync worker to r2 carries nothing: r2 answers, and hears of no change.',
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'worker' && to === 'r2' },
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('worker', 'r2');

@@ -9,7 +9,7 @@ export const cutGatewayFromMysql: Drill = {
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'gateway-1' && to === 'mysql' },
   load: CLOSED_LOOP,
   coldShare: 0.05,
-  seconds: 16,
+  seconds: 12,
   claims: ALWAYS,
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('gateway-1', 'mysql');

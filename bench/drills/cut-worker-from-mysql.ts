@@ -8,7 +8,7 @@ export const cutWorkerFromMysql: Drill = {
   done: 'the line from the sync worker to MySQL carries nothing: no shard hears of changes, and the origin is asked.',
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'worker' && to === 'mysql' },
   load: CLOSED_LOOP,
-  seconds: 20,
+  seconds: 17,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('worker', 'mysql');

@@ -8,7 +8,7 @@ export const cutWorkerFromRabbitmq: Drill = {
   done: 'the line from the sync worker to RabbitMQ carries nothing: no shard hears of changes, and the origin is asked.',
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'worker' && to === 'rabbitmq' },
   load: CLOSED_LOOP,
-  seconds: 22,
+  seconds: 18,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('worker', 'rabbitmq');

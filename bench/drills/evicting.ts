@@ -15,7 +15,7 @@ export const evicting: Drill = {
     .join(', ')}. Later without bound again.`,
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const shards = Object.entries(POLICIES).map(([name, policy]) => ({

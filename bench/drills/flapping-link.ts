@@ -10,7 +10,7 @@ export const flappingLink: Drill = {
   done: 'the lines to r2, of the gateway and of the worker, carry nothing for a second in every 2 s.',
   world: { ...THREE_AND_TWO, isLinked: (_, to) => to === 'r2' },
   load: CLOSED_LOOP,
-  seconds: 22,
+  seconds: 16,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, seconds, harmed, mark, wait }) => {
     const links = ['gateway-1', 'worker'].map((from) => world.link(from, 'r2'));

@@ -9,7 +9,7 @@ export const flushed: Drill = {
   done: 'FLUSHALL on r2.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 12,
+  seconds: 11,
   claims: [...ORIGIN_WELL, hitsBack],
   run: async ({ world, harmed }) => {
     const redis = clientOf(world.shard('r2').server);

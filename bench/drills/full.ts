@@ -10,7 +10,7 @@ export const full: Drill = {
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
   coldShare: 0.05,
-  seconds: 12,
+  seconds: 11,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const redis = clientOf(world.shard('r2').server);

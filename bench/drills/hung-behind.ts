@@ -9,7 +9,7 @@ export const hungBehind: Drill = {
   done: 'SIGSTOP of r2, and the line from the sync worker to it goes dead. SIGCONT; the line is healed some seconds after that.',
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'worker' && to === 'r2' },
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected],
   run: async ({ world, harmed, mark, until }) => {
     const { server } = world.shard('r2');

@@ -9,7 +9,7 @@ export const hung: Drill = {
   done: 'SIGSTOP of r2, its rows changing meanwhile; then SIGCONT: it goes on as if no time had passed.',
   world: THREE_AND_TWO,
   load: OPEN_LOOP,
-  seconds: 14,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected],
   run: async ({ world, harmed, mark, until }) => {
     const { server } = world.shard('r2');

@@ -9,7 +9,7 @@ export const killOneOfFive: Drill = {
   done: 'kill -9 of r4; later it is started again, empty.',
   world: { ...THREE_AND_TWO, primary: 5 },
   load: OPEN_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected, hitsBack],
   run: async ({ world, harmed, mark, until }) => {
     const { server } = world.shard('r4');

@@ -9,7 +9,7 @@ export const killOneOfThree: Drill = {
   done: 'kill -9 of r2; later it is started again, empty.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected, hitsBack],
   run: async ({ world, harmed, mark, until }) => {
     const { server } = world.shard('r2');

@@ -9,7 +9,7 @@ export const killPrimaryAndFallback: Drill = {
   done: 'kill -9 of r2 and of f1: rows of both have no shard, and are read from the origin. Later both are started again.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 14,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected],
   run: async ({ world, harmed, mark, until }) => {
     const servers = ['r2', 'f1'].map((name) => world.shard(name).server);

@@ -9,7 +9,7 @@ export const killTwoPrimaries: Drill = {
   done: 'kill -9 of r1 and r3; later both are started again, empty.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected, hitsBack],
   run: async ({ world, harmed, mark, until }) => {
     const servers = ['r1', 'r3'].map((name) => world.shard(name).server);

@@ -11,7 +11,7 @@ export const loading: Drill = {
   done: `r2 is killed, and started with its dump from just before; it takes ${SECONDS} s to load it, and answers LOADING.`,
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, noticed, hitsBack],
   run: async ({ world, harmed, mark }) => {
     const { server, args } = world.shard('r2');

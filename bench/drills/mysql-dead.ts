@@ -12,7 +12,7 @@ export const mysqlDead: Drill = {
   world: { ...THREE_AND_TWO, onSyncLost: 'serve' },
   load: OPEN_LOOP,
   coldShare: 0.05,
-  seconds: 40,
+  seconds: 37,
   claims: ALWAYS,
   run: async ({ world, harmed, mark, wait }) => {
     const { mysql } = world.ground;

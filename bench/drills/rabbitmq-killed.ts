@@ -9,7 +9,7 @@ export const rabbitmqKilled: Drill = {
   done: 'kill -9 of RabbitMQ; some seconds later it is started again on its data.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 22,
+  seconds: 18,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     const { rabbitmq } = world.ground;

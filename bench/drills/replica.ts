@@ -10,7 +10,7 @@ export const replica: Drill = {
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
   coldShare: 0.05,
-  seconds: 16,
+  seconds: 12,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const { host, port } = world.shard('r3').server;

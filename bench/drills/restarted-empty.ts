@@ -9,7 +9,7 @@ export const restartedEmpty: Drill = {
   done: 'kill -9 of r2, started again in the same moment without what it held.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 14,
+  seconds: 12,
   claims: [...ORIGIN_WELL, hitsBack],
   run: async ({ world, harmed, mark }) => {
     const { server } = world.shard('r2');

@@ -11,7 +11,7 @@ export const restoredOneSecond: Drill = {
   done: 'r2 writes a dump; a second later it is killed, and started with that dump.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 12,
+  seconds: 11,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {
     const { server } = world.shard('r2');

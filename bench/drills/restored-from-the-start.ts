@@ -11,7 +11,7 @@ export const restoredFromTheStart: Drill = {
     'as old as the drill is long (--seconds 7200 makes it an hour), with nothing in it rewritten.',
   world: { ...THREE_AND_TWO, gateways: 2 },
   load: CLOSED_LOOP,
-  seconds: 20,
+  seconds: 16,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, until }) => {
     const servers = world.shards.filter(({ ring }) => ring === 'primary').map(({ server }) => server);

@@ -10,7 +10,7 @@ export const rollingRestart: Drill = {
     'goes to the gateways whose /-/ready says yes, asked every 100 ms.',
   world: { ...THREE_AND_TWO, gateways: 2, http: { drainMs: 1_000 } },
   load: OPEN_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: ORIGIN_WELL,
   run: async ({ world, harmed, mark, wait }) => {
     for (const gateway of world.gateways) {

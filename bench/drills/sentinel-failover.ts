@@ -9,7 +9,7 @@ export const sentinelFailover: Drill = {
   done: 'r2 is a group of two: kill -9 of its master, and Sentinel makes the replica master, short of what was not replicated.',
   world: { ...THREE_AND_TWO, sentinelOf: 'r2' },
   load: CLOSED_LOOP,
-  seconds: 16,
+  seconds: 12,
   claims: [...ORIGIN_WELL, detected, hitsBack],
   run: async ({ world, harmed }) => {
     await kill(world.shard('r2').server);

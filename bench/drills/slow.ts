@@ -10,7 +10,7 @@ export const slow: Drill = {
   done: `every answer of r2 comes ${DELAY_MS} ms later; the deadline of a command is 250.`,
   world: { ...THREE_AND_TWO, isLinked: (from, to) => from === 'gateway-1' && to === 'r2' },
   load: OPEN_LOOP,
-  seconds: 12,
+  seconds: 11,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     const link = world.link('gateway-1', 'r2');

@@ -9,7 +9,7 @@ export const workerHung: Drill = {
   done: 'SIGSTOP of the only sync worker; then SIGCONT: what it was about to say is old by then.',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 18,
+  seconds: 15,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, until }) => {
     hang(world.worker);

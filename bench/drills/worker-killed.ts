@@ -11,7 +11,7 @@ export const workerKilled: Drill = {
   done: 'kill -9 of the only sync worker: no shard hears of changes, and the origin is asked (onSyncLost: origin).',
   world: THREE_AND_TWO,
   load: CLOSED_LOOP,
-  seconds: 20,
+  seconds: 17,
   claims: [...ORIGIN_WELL, noticed],
   run: async ({ world, harmed, mark, wait }) => {
     await kill(world.worker);

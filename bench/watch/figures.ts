@@ -21,6 +21,9 @@ export interface Figures {
   readonly detectedMs: number | undefined;
   readonly originRowsPerSecondBefore: number;
   readonly originRowsWorstSecond: number;
+  /** In the first 5 s after the fault; and later than 30 s after it. */
+  readonly originRowsWorstSecondAtFirst: number;
+  readonly originRowsWorstSecondLater: number;
   readonly p99BeforeMs: number;
   /** In the worst step after the fault. */
   readonly p99WorstMs: number;
@@ -30,7 +33,7 @@ const HIT_RATIO_MARGIN = 0.02;
 const HALF_SECOND = 500 / STEP_MS;
 const SECOND = 1_000 / STEP_MS;
 /** What comes before is the first seconds of processes that have just been started. */
-const BEFORE_MS_MAX = 3_000;
+const BEFORE_MS_MAX = 2_000;
 
 /** @param harm nothing where no fault has a beginning; figures after it are then of the whole time. */
 export function figuresOf({ steps, states }: Recorded, harm: Harm | undefined, gateways: readonly string[]): Figures {
@@ -45,7 +48,9 @@ export function figuresOf({ steps, states }: Recorded, harm: Harm | undefined, g
     hitRatioBackMs: harm && hitRatioBack(after, hitRatioBefore - HIT_RATIO_MARGIN),
     detectedMs: harm && detected(states, harm, harm.gateways ?? gateways),
     originRowsPerSecondBefore: before.length === 0 ? 0 : (sum(before, 'originRows') * SECOND) / before.length,
-    originRowsWorstSecond: Math.max(0, ...windows(after, SECOND).map((window) => sum(window, 'originRows'))),
+    originRowsWorstSecond: worstSecond(after),
+    originRowsWorstSecondAtFirst: worstSecond(after.slice(0, 5 * SECOND)),
+    originRowsWorstSecondLater: worstSecond(after.slice(30 * SECOND)),
     p99BeforeMs: median(before.map(({ p99 }) => p99)),
     p99WorstMs: Math.max(0, ...after.map(({ p99 }) => p99)),
   };
@@ -76,6 +81,10 @@ function detected(states: readonly StateChange[], harm: Harm, gateways: readonly
 
 function windows(steps: readonly Step[], length: number): readonly (readonly Step[])[] {
   return Array.from({ length: Math.max(0, steps.length - length + 1) }, (_, from) => steps.slice(from, from + length));
+}
+
+function worstSecond(steps: readonly Step[]): number {
+  return Math.max(0, ...windows(steps, SECOND).map((window) => sum(window, 'originRows')));
 }
 
 /** 1 where nobody asked. */

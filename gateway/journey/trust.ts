@@ -75,14 +75,14 @@ export function standingOf(
 
 /** Why a shard with a stamp vouches for no table; nothing where it can. */
 export function shardStanding(
-  { stamp, wentBack }: SeenStamp,
+  { stamp, wentBack, since }: SeenStamp,
   { stalenessBoundMs }: TrustRules,
   rings: readonly string[],
   now: number,
 ): SilentBecause | undefined {
   if (wentBack) return 'went-back';
   if (!rings.some((ring) => Object.hasOwn(stamp.rings, ring))) return 'not-followed';
-  if (now - stamp.asOf > stalenessBoundMs) return 'behind';
+  if (now - stamp.asOf > stalenessBoundMs || performance.now() - since > stalenessBoundMs) return 'behind';
   return stamp.asOf - now > stalenessBoundMs ? 'clock-ahead' : undefined;
 }
 

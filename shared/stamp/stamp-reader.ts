@@ -9,6 +9,8 @@ export interface SeenStamp {
   readonly stamp: Stamp;
   /** This process has seen a later `to` from this shard. */
   readonly wentBack: boolean;
+  /** When its `asOf` was first seen here, by performance.now(): a clock that is set back makes no stamp younger. */
+  readonly since: number;
 }
 
 /** The highest `to` that was seen of one shard, by whichever reader. */
@@ -55,12 +57,14 @@ export class StampReader {
     if (this.#stored?.equals(stored) !== true) {
       const stamp = decodeStamp(stored);
       this.#stored = stored;
-      this.#seen = stamp === undefined ? undefined : { stamp, wentBack: false };
+      const before = this.#seen;
+      const since = before !== undefined && before.stamp.asOf === stamp?.asOf ? before.since : performance.now();
+      this.#seen = stamp === undefined ? undefined : { stamp, wentBack: false, since };
     }
     if (this.#seen === undefined) return undefined;
     const { stamp } = this.#seen;
     if (stamp.to > this.#highest.to) this.#highest.to = stamp.to;
     // The same bytes as before may be older than what another reader has seen since.
-    return stamp.to < this.#highest.to ? { stamp, wentBack: true } : this.#seen;
+    return stamp.to < this.#highest.to ? { ...this.#seen, wentBack: true } : this.#seen;
   }
 }

@@ -59,7 +59,7 @@ const MISTAKES: Readonly<Record<string, Patch>> = {
   },
   'late-stamps-believed': {
     file: 'gateway/journey/trust.ts',
-    part: "if (now - stamp.asOf > stalenessBoundMs) return 'behind';",
+    part: "if (now - stamp.asOf > stalenessBoundMs || performance.now() - since > stalenessBoundMs) return 'behind';",
     instead: '',
   },
   'plain-select': {

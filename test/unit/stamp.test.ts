@@ -110,6 +110,15 @@ test('an entry counts from the floor on, but not in a hole; an inexact one not b
   }
 });
 
+test('a reader knows since when it has seen an `asOf`, whatever else changes in the stamp', () => {
+  const reader = new StampReader();
+  const sinceOf = (stamp: Partial<Stamp>) => reader.read(bytesOf({ ...plain, ...stamp }))?.since as number;
+  const first = sinceOf({ asOf: 10 });
+  assert.ok(first <= performance.now());
+  assert.equal(sinceOf({ asOf: 10, to: v(70) }), first);
+  assert.ok(sinceOf({ asOf: 11, to: v(70) }) > first);
+});
+
 test('a reader remembers the highest `to`: a shard that went back is told, until it has caught up', () => {
   const reader = new StampReader();
   const read = (to: number | undefined) =>

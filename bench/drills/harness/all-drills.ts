@@ -23,6 +23,7 @@ import { loading } from '../loading.ts';
 import { mysqlDead } from '../mysql-dead.ts';
 import { rabbitmqKilled } from '../rabbitmq-killed.ts';
 import { replica } from '../replica.ts';
+import { originOnLoss, originOnLossWithCopies } from '../origin-on-loss.ts';
 import { restartedEmpty } from '../restarted-empty.ts';
 import { restoredOneMinute } from '../restored-1min.ts';
 import { restoredOneSecond } from '../restored-1s.ts';
@@ -46,6 +47,8 @@ export const ALL_DRILLS: readonly Drill[] = [
   hung,
   hungBehind,
   slow,
+  originOnLoss,
+  originOnLossWithCopies,
   // A shard returns, and is not what it was.
   restartedEmpty,
   restoredOneSecond,

@@ -110,6 +110,22 @@ export const hitsBack: Claim = {
   }),
 };
 
+/** What losing a shard costs the origin, in rows that it is asked for in a second, as multiples of before. */
+export function originQuiet(atFirstMax: number, laterMax: number): Claim {
+  return {
+    words: `the origin is asked for at most ${atFirstMax} times the rows in the worst of the first 5 s, and ${laterMax} times after 30 s`,
+    judge: ({ seen: { figures } }) => {
+      const before = figures.originRowsPerSecondBefore;
+      const atFirst = figures.originRowsWorstSecondAtFirst / before;
+      const later = figures.originRowsWorstSecondLater / before;
+      return {
+        holds: atFirst <= atFirstMax && later <= laterMax,
+        seen: `${before.toFixed(1)} rows/s before; ${atFirst.toFixed(1)} times at first, ${later.toFixed(1)} times later`,
+      };
+    },
+  };
+}
+
 function percent(ratio: number): string {
   return `${(100 * ratio).toFixed(1)} %`;
 }

@@ -13,6 +13,8 @@ export interface Drill {
   readonly load: LoadShape;
   /** The share of requests that go to rows which were not cached; none if it is missing. */
   readonly coldShare?: number;
+  /** How long the quiet beginning is, in seconds; 3 if it is missing. */
+  readonly quietSeconds?: number;
   /** How long it is loaded after the quiet beginning, unless the command says otherwise. */
   readonly seconds: number;
   readonly claims: readonly Claim[];

@@ -13,7 +13,7 @@ import type { Ground } from './ground.ts';
 import { COLD_ROWS, type Product, WARM_ROWS, World } from './world.ts';
 
 /** Under load, before the harm: what the figures call before. */
-const QUIET_MS = 4_000;
+const QUIET_SECONDS = 3;
 const ZIPF = 1;
 const WRITES_PER_SECOND = 100;
 const LOOK_EVERY_MS = 100;
@@ -89,7 +89,7 @@ async function watched({ drill, seed, seconds, signal }: RunOptions, world: Worl
   });
   watch.start();
   try {
-    await sleep(QUIET_MS, undefined, { signal });
+    await sleep(1_000 * (drill.quietSeconds ?? QUIET_SECONDS), undefined, { signal });
     const from = performance.now();
     const wait = async (milliseconds: number) => {
       await sleep(Math.max(0, milliseconds), undefined, { signal });

@@ -38,6 +38,8 @@ export interface WorldShape {
   readonly fallback: number;
   readonly gateways: number;
   readonly onSyncLost: 'serve' | 'origin';
+  /** How many layers hold each row; 1 if it is missing. */
+  readonly copies?: number;
   /** Which lines can be cut; none if it is missing. */
   readonly isLinked?: (from: From, to: To) => boolean;
   /** Every process' clock can be shifted. */
@@ -317,7 +319,7 @@ export class World {
       origin: { url: `mysql://${login}@${at('mysql', ground.mysql)}` },
       rings,
       keyPrefix: `${this.#db}:`,
-      tables: { [this.table]: { onSyncLost: shape.onSyncLost } },
+      tables: { [this.table]: { onSyncLost: shape.onSyncLost, copies: shape.copies ?? 1 } },
       sync: {
         name: this.#db,
         broker: { url: `amqp://guest:guest@${at('rabbitmq', ground.rabbitmq)}` },
