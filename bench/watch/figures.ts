@@ -34,11 +34,15 @@ const HALF_SECOND = 500 / STEP_MS;
 const SECOND = 1_000 / STEP_MS;
 /** What comes before is the first seconds of processes that have just been started. */
 const BEFORE_MS_MAX = 2_000;
+/** Few rows are asked of the origin in a second, and those seconds differ. */
+const ORIGIN_BEFORE_MS_MAX = 20_000;
 
 /** @param harm nothing where no fault has a beginning; figures after it are then of the whole time. */
 export function figuresOf({ steps, states }: Recorded, harm: Harm | undefined, gateways: readonly string[]): Figures {
   const faultAt = harm === undefined ? 0 : Math.floor(harm.atMs / STEP_MS);
-  const before = steps.slice(Math.max(0, faultAt - BEFORE_MS_MAX / STEP_MS), faultAt);
+  const beforeOf = (milliseconds: number) => steps.slice(Math.max(0, faultAt - milliseconds / STEP_MS), faultAt);
+  const before = beforeOf(BEFORE_MS_MAX);
+  const originBefore = beforeOf(ORIGIN_BEFORE_MS_MAX);
   // The last step may be a part of one.
   const after = steps.slice(faultAt, -1);
   const hitRatioBefore = ratioOf(before);
@@ -47,7 +51,8 @@ export function figuresOf({ steps, states }: Recorded, harm: Harm | undefined, g
     hitRatioWorst: Math.min(...windows(after, HALF_SECOND).map(ratioOf), 1),
     hitRatioBackMs: harm && hitRatioBack(after, hitRatioBefore - HIT_RATIO_MARGIN),
     detectedMs: harm && detected(states, harm, harm.gateways ?? gateways),
-    originRowsPerSecondBefore: before.length === 0 ? 0 : (sum(before, 'originRows') * SECOND) / before.length,
+    originRowsPerSecondBefore:
+      originBefore.length === 0 ? 0 : (sum(originBefore, 'originRows') * SECOND) / originBefore.length,
     originRowsWorstSecond: worstSecond(after),
     originRowsWorstSecondAtFirst: worstSecond(after.slice(0, 5 * SECOND)),
     originRowsWorstSecondLater: worstSecond(after.slice(30 * SECOND)),

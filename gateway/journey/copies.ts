@@ -25,8 +25,9 @@ import type { RowRequest } from './row-request.ts';
  */
 export type CopyOutcome = FillOutcome | 'there' | 'busy' | 'gone' | 'silent' | 'failed';
 
-/** Past it, rows are not copied; whoever reads them next finds them where they are. */
-const UNDER_WAY_MAX = 256;
+const UNDER_WAY_MAX = 128;
+/** Past so many, rows are not copied; whoever reads them next finds them where they are. */
+const WAITING_MAX = 10_000;
 /** 50,000 keys of 30 characters take about 8 MB. */
 const WARMED_MAX = 50_000;
 /** A shard that has lost what it held is warmed again within this. */
@@ -35,7 +36,10 @@ const WARMED_MS = 300_000;
 const LOOK_AGAIN_MS = [5, 20, 80, 300, 700];
 
 export class Copies {
-  readonly #underWay = new Set<string>();
+  /** Those that wait included. */
+  readonly #names = new Set<string>();
+  readonly #waiting: (() => Promise<void>)[] = [];
+  #underWay = 0;
   readonly #warmed = new LRUCache<string, true>({ max: WARMED_MAX, ttl: WARMED_MS });
   readonly #during: (copying: () => Promise<void>) => Promise<void>;
 
@@ -53,18 +57,23 @@ export class Copies {
   /** Returns at once; nobody waits for it. @returns whether it is tried. */
   start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): boolean {
     const name = nameOf(request, to);
-    if (to.shard.state === 'down' || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(name)) {
-      return false;
-    }
-    this.#underWay.add(name);
-    void this.#during(async () => {
+    if (to.shard.state === 'down' || this.#waiting.length >= WAITING_MAX || this.#names.has(name)) return false;
+    this.#names.add(name);
+    this.#waiting.push(async () => {
       // Where it fails, the row is where it was.
       const outcome = await copy(ports, request, from, to).catch((): CopyOutcome => 'failed');
-      this.#underWay.delete(name);
+      this.#names.delete(name);
       if (outcome !== 'stored' && outcome !== 'there') this.#warmed.delete(name);
       ports.onCopy(request.table, outcome);
     });
+    if (this.#underWay < UNDER_WAY_MAX) void this.#during(() => this.#work());
     return true;
+  }
+
+  async #work(): Promise<void> {
+    this.#underWay += 1;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) await next();
+    this.#underWay -= 1;
   }
 }
 
