@@ -7,6 +7,7 @@ import { SetupError } from '../shared/errors/errors.ts';
 import { auditCommand } from './commands/audit.ts';
 import { checkCommand } from './commands/check.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
+import { drillCommand } from './commands/drill.ts';
 import { gatewayCommand } from './commands/gateway.ts';
 import { initCommand } from './commands/init.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -36,6 +37,7 @@ const program = new Command('ringfill')
   .addCommand(deadLettersCommand())
   .addCommand(replayCommand())
   .addCommand(auditCommand())
+  .addCommand(drillCommand())
   .addCommand(demoCommand());
 
 try {

@@ -20,6 +20,8 @@ export interface RingShard {
   readonly asOf: string | null;
   /** Milliseconds; null without sync. */
   readonly lagMs: number | null;
+  /** It has lost what it held then, and is filled again; ISO 8601, only while that is so. */
+  readonly refillingSince?: string;
 }
 
 export interface Owner {

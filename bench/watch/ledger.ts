@@ -38,6 +38,13 @@ export class Ledger {
     return row.issued;
   }
 
+  /** What a row holds before the first write. */
+  begin(id: number, n: number, at: number): void {
+    const row = this.#row(id);
+    row.issued = Math.max(row.issued, n);
+    row.commits.push({ n, at });
+  }
+
   committed(id: number, n: number, at: number): void {
     const { commits } = this.#row(id);
     commits.push({ n, at });

@@ -17,12 +17,17 @@ export interface WatchOptions {
   readonly gateways: readonly GatewayTarget[];
   /** `db.table`: rows of `id`, from 1 on, and `n`, 0 at first. */
   readonly table: string;
-  readonly origin: WriterOptions['origin'];
+  /** Nobody writes, and answers are not held against any ledger, if it is missing. */
+  readonly origin?: WriterOptions['origin'] | undefined;
+  /** The table was written before. */
+  readonly isOldTable?: boolean;
   readonly load: LoadShape;
   /** The rows 1 to this many were cached when the watch began. */
   readonly warmRows: number;
   /** The rows after those, which were not; asked for by this share of the requests. */
   readonly cold?: { readonly rows: number; readonly share: number } | undefined;
+  /** Any row may get 503 with Retry-After, which is counted apart. */
+  readonly mayShed?: boolean;
   readonly zipf: number;
   readonly writesPerSecond: number;
   /** An answer may be so old. ms. */
@@ -50,7 +55,7 @@ export class Watch {
   readonly #options: WatchOptions;
   readonly #gateways: Gateways;
   readonly #load: Load;
-  readonly #writer: Writer;
+  readonly #writer: Writer | undefined;
   readonly #timeline: Timeline;
   readonly #checker: Checker;
   readonly #ringWatch: RingWatch;
@@ -63,7 +68,7 @@ export class Watch {
     this.#options = options;
     const startedAt = performance.now();
     this.#timeline = new Timeline(startedAt);
-    this.#checker = new Checker({ ledger: this.ledger, boundMs, startedAt });
+    this.#checker = new Checker({ ledger: origin && this.ledger, boundMs, startedAt });
     const connections = load.kind === 'closed' ? load.connections : CONNECTIONS_OPEN_LOOP;
     this.#gateways = new Gateways({ targets: gateways, connections, timeoutMs: TIMEOUT_MS });
     this.#nextId = this.#chooser();
@@ -76,20 +81,37 @@ export class Watch {
     });
     const random = seededRandom(seed + 1);
     const popular = zipfSampler(warmRows, zipf, random);
-    this.#writer = new Writer({
-      origin,
-      table,
-      ledger: this.ledger,
-      perSecond: writesPerSecond,
-      nextRow: () => (random() < WRITES_LIKE_READS ? popular() : 1 + Math.floor(random() * warmRows)),
-    });
+    this.#writer =
+      origin &&
+      new Writer({
+        origin,
+        table,
+        ledger: this.ledger,
+        perSecond: writesPerSecond,
+        nextRow: () => (random() < WRITES_LIKE_READS ? popular() : 1 + Math.floor(random() * warmRows)),
+      });
     this.#ringWatch = new RingWatch({ targets: gateways, table, timeline: this.#timeline });
+  }
+
+  /** Settles when it is known what the rows hold. Throws where the origin does not say. */
+  async prepare(): Promise<void> {
+    if (this.#options.isOldTable === true) await this.#writer?.note(this.#options.warmRows);
+  }
+
+  /** Instead of starting. */
+  async abandon(): Promise<void> {
+    await Promise.all([this.#writer?.stop(), this.#gateways.stop(), this.#ringWatch.stop()]);
+  }
+
+  /** So far. */
+  get answers(): CheckedAnswers {
+    return this.#checker.seen();
   }
 
   start(): void {
     this.#gateways.start();
     this.#ringWatch.start();
-    this.#writer.start();
+    this.#writer?.start();
     this.#load.start();
   }
 
@@ -109,13 +131,13 @@ export class Watch {
     const { startedAt } = this.#timeline;
     await this.#load.stop();
     const seconds = (performance.now() - startedAt) / 1_000;
-    const [written] = await Promise.all([this.#writer.stop(), this.#gateways.stop(), this.#ringWatch.stop()]);
+    const [written] = await Promise.all([this.#writer?.stop(), this.#gateways.stop(), this.#ringWatch.stop()]);
     const recorded = this.#timeline.recorded();
     const names = this.#options.gateways.map(({ name }) => name);
     return {
       seconds,
       answers: this.#checker.seen(),
-      written,
+      written: written ?? { commits: 0, failed: {} },
       recorded,
       figures: figuresOf(recorded, this.#harm, names),
       overruns: this.#overruns,
@@ -125,7 +147,7 @@ export class Watch {
   async #request(dueAt: number): Promise<void> {
     const id = this.#nextId();
     const { gateway, sentAt, answered } = await this.#gateways.get(`${this.#path}/${id}`);
-    const isWarm = id <= this.#options.warmRows;
+    const isWarm = this.#options.mayShed !== true && id <= this.#options.warmRows;
     const { outcome, story } = this.#checker.judge({ id, gateway, isWarm, sentAt }, answered);
     const { endedAt } = answered;
     this.#timeline.answer({ outcome, isHit: story?.outcome === 'hit', latencyMs: endedAt - dueAt, endedAt });

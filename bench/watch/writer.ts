@@ -2,12 +2,12 @@
  * Changes rows at a steady rate, and notes each commit in the ledger. A row has one write under way at a time. Writes that
  * could not be sent in time are left out rather than made up for: an origin that was away is not met by a flood.
  */
-import { createPool, type Pool, type ResultSetHeader } from 'mysql2/promise';
+import { createPool, type Pool, type PoolOptions, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { messageOf } from '../../shared/errors/errors.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface WriterOptions {
-  readonly origin: { readonly host: string; readonly port: number; readonly user: string };
+  readonly origin: PoolOptions;
   /** `db.table`, with `id` and `n`. */
   readonly table: string;
   readonly ledger: Ledger;
@@ -36,6 +36,16 @@ export class Writer {
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#pool = createPool({ ...options.origin, connectionLimit: CONNECTIONS, connectTimeout: 2_000 });
+  }
+
+  /** Notes what the rows 1 to this one hold now; for a table that was written before. Throws where a row is not there. */
+  async note(rows: number): Promise<void> {
+    const { table, ledger } = this.#options;
+    const [found] = await this.#pool.query<RowDataPacket[]>(
+      `SELECT id, n FROM ${table} WHERE id BETWEEN 1 AND ${rows}`,
+    );
+    if (found.length < rows) throw new Error(`${table} has ${found.length} of the rows 1 to ${rows}`);
+    for (const { id, n } of found) ledger.begin(Number(id), Number(n), performance.now());
   }
 
   start(): void {

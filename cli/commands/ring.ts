@@ -35,7 +35,7 @@ when changes from the binlog have been applied to the shard; - where no sync run
             index,
             layer.ring,
             shard.shard,
-            shard.state,
+            shard.refillingSince === undefined ? shard.state : `${shard.state}, refilling`,
             `${(100 * shard.share).toFixed(1)} %`.padStart(7),
             shard.asOf ?? '-',
             shard.lagMs === null ? '-' : `${shard.lagMs} ms`,

@@ -17,6 +17,11 @@ export interface RingView {
       /** Up to when changes have been applied here, ISO 8601; null without sync. */
       readonly asOf: string | null;
       readonly lagMs: number | null;
+      /**
+       * It has lost what it held then, ISO 8601, and what is missed in it is looked for in the next ring; only while that
+       * is so.
+       */
+      readonly refillingSince?: string;
     }[];
   }[];
 }
@@ -24,28 +29,40 @@ export interface RingView {
 export async function ringView({
   layers,
   trustRules,
+  refillMs,
   now,
-}: Pick<Ports, 'layers' | 'trustRules' | 'now'>): Promise<RingView> {
+}: Pick<Ports, 'layers' | 'trustRules' | 'refillMs' | 'now'>): Promise<RingView> {
   const views = layers.layers.map(async ({ name, shards, shares, rings }) => ({
     ring: name,
     shards: await Promise.all(
       [...shards].map(async ([shardName, shard]) => {
-        const { state, asOf, lagMs } = await standingView(shard, trustRules, rings, now());
-        return { shard: shardName, state, share: Number((shares.get(shardName) ?? 0).toFixed(4)), asOf, lagMs };
+        const { state, ...standing } = await standingView(shard, { rules: trustRules, rings, refillMs, now: now() });
+        return { shard: shardName, state, share: Number((shares.get(shardName) ?? 0).toFixed(4)), ...standing };
       }),
     ),
   }));
   return { layers: await Promise.all(views) };
 }
 
-async function standingView(shard: ShardPort, rules: TrustRules | undefined, rings: readonly string[], now: number) {
+interface ViewTerms {
+  readonly rules: TrustRules | undefined;
+  readonly rings: readonly string[];
+  readonly refillMs: number;
+  readonly now: number;
+}
+
+async function standingView(shard: ShardPort, { rules, rings, refillMs, now }: ViewTerms) {
   if (rules === undefined || shard.state === 'down') return { state: shard.condition, asOf: null, lagMs: null };
   try {
     const seen = await shard.seenStamp();
     if (seen === undefined) return { state: 'no-stamp', asOf: null, lagMs: null };
-    const { asOf } = seen.stamp;
-    const standing = shardStanding(seen, rules, rings, now);
-    return { state: standing ?? shard.condition, asOf: new Date(asOf).toISOString(), lagMs: Math.max(0, now - asOf) };
+    const { asOf, lostAt } = seen.stamp;
+    return {
+      state: shardStanding(seen, rules, rings, now) ?? shard.condition,
+      asOf: new Date(asOf).toISOString(),
+      lagMs: Math.max(0, now - asOf),
+      ...(lostAt !== undefined && now - lostAt < refillMs && { refillingSince: new Date(lostAt).toISOString() }),
+    };
   } catch {
     // It went away meanwhile.
     return { state: shard.condition, asOf: null, lagMs: null };

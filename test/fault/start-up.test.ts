@@ -253,7 +253,7 @@ for (const [claim, change, said] of [
   ],
   [
     'a bound that is broken',
-    (text: string) => text.replace('"tables"', '"defaults":{"ttlSeconds":0},"tables"'),
+    (text: string) => text.replace('"defaults":{', '"defaults":{"ttlSeconds":0,'),
     /defaults\.ttlSeconds: must be >= 1 .*Seconds/,
   ],
 ] as const) {
