@@ -54,7 +54,7 @@ export function drillCommand(): Command {
       `
 The table is one for this purpose alone; expose it in the configuration as any other:
 
-  CREATE TABLE test.ringfill_drill (id INT PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0);
+  CREATE TABLE test.ringfill_drill (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 0);
   INSERT INTO test.ringfill_drill (id) SELECT seq FROM seq_1_to_1000;         (MariaDB; on MySQL by WITH RECURSIVE)
 
 With --origin its rows are changed all the time, each write giving a row a counter one higher, and every answer is held
@@ -90,7 +90,9 @@ async function drill(options: Options): Promise<number> {
     await watch.prepare();
     for (const url of against) await readAll(url, table, rows);
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n`);
+    // fetch says why only behind its own words.
+    const why = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+    process.stderr.write(`${messageOf(why)}\n`);
     await watch.abandon();
     return 1;
   }

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { runCommand } from '../support/cli.ts';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { startGateway } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
@@ -15,16 +15,13 @@ const db = `d${randomBytes(4).toString('hex')}`;
 const table = `${db}.ringfill_drill`;
 const origin = `mysql://root@${stack.mysql.host}:${stack.mysql.port}`;
 const folder = temporaryFolder();
-let gateway: TestGateway;
 
-before(async () => {
-  const mysql = new MysqlClient(stack);
-  await mysql.ownDatabase(db);
-  const rows = Array.from({ length: ROWS }, (_, index) => `(${index + 1}, 7)`).join(', ');
-  await mysql.run(`CREATE TABLE ${table} (id INT PRIMARY KEY, n BIGINT NOT NULL)`);
-  await mysql.run(`INSERT INTO ${table} VALUES ${rows}`);
-  gateway = await startGateway(stack, { origin: { url: origin }, tables: { [table]: {} } });
-});
+const mysql = new MysqlClient(stack);
+await mysql.ownDatabase(db);
+const values = Array.from({ length: ROWS }, (_, index) => `(${index + 1}, 7)`).join(', ');
+await mysql.run(`CREATE TABLE ${table} (id INT PRIMARY KEY, n INT NOT NULL)`);
+await mysql.run(`INSERT INTO ${table} VALUES ${values}`);
+const gateway = await startGateway(stack, { origin: { url: origin }, tables: { [table]: {} } });
 
 const drill = (...more: string[]) => runCommand(['drill', '--against', gateway.url, '--table', table, ...more]);
 
