@@ -25,7 +25,7 @@ import { cacheStatusOf, gatewayConfig } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
-const CHANGES = Number(process.env['RINGFILL_RING_CHANGES'] ?? 5);
+const CHANGES = Number(process.env['RINGFILL_RING_CHANGES'] ?? 3);
 const ROWS = 2_000;
 const STALENESS_BOUND_MS = 2_000;
 const HEARTBEAT_MS = 500;

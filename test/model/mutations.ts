@@ -151,10 +151,16 @@ const PARTS: readonly Mutation[] = [
     mistake: 'the lease’s entry unjudged',
   },
   { name: 'a copy as of now', mistake: 'a copy as of now' },
-  { name: 'a copy as of the stamp', emphasis: { origin: 5, replicas: 'none' }, mistake: 'a copy as of the stamp' },
+  {
+    name: 'a copy as of the stamp',
+    emphasis: { origin: 5, replicas: 'none' },
+    rare: true,
+    mistake: 'a copy as of the stamp',
+  },
   {
     name: 'what was answered is forgotten',
     emphasis: { evictions: 5, replicas: 'none' },
+    rare: true,
     mistake: 'what was answered is forgotten',
   },
 ];
