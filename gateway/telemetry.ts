@@ -11,7 +11,7 @@ import {
 } from '../shared/shard/shard.ts';
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import type { Story } from './journey/answer.ts';
-import type { CopyOutcome } from './journey/copies.ts';
+import type { CopyOutcome } from './journey/ports.ts';
 
 /** From a hit on the same machine to the longest deadline. Seconds. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];

@@ -13,17 +13,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FillOutcome, FollowedAs } from '../../shared/shard/shard.ts';
+import type { FollowedAs } from '../../shared/shard/shard.ts';
 import { standingIn } from './after-write.ts';
 import { type FoundElsewhere, lookInto, stampedTo } from './elsewhere.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { CopiesPort, CopyOutcome, Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-
-/**
- * What became of it, beside what FILL says. `there`: the target has the row. `busy`: another fills it. `gone`: the source
- * has it no more. `silent`: the target does not vouch for itself. `failed`: a shard went away, or would not take it.
- */
-export type CopyOutcome = FillOutcome | 'there' | 'busy' | 'gone' | 'silent' | 'failed';
 
 const UNDER_WAY_MAX = 128;
 /** Past so many, rows are not copied; whoever reads them next finds them where they are. */
@@ -35,7 +29,7 @@ const WARMED_MS = 300_000;
 /** A heartbeat takes every stamp on; after two of them it is not that. */
 const LOOK_AGAIN_MS = [5, 20, 80, 300, 700];
 
-export class Copies {
+export class Copies implements CopiesPort {
   /** Those that wait included. */
   readonly #names = new Set<string>();
   readonly #waiting: (() => Promise<void>)[] = [];
@@ -48,13 +42,11 @@ export class Copies {
     this.#during = during;
   }
 
-  /** As `start`, of a row that is hit; for some minutes it is not asked again whether it is there. */
   warm(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
     const name = nameOf(request, to);
     if (!this.#warmed.has(name) && this.start(ports, request, from, to)) this.#warmed.set(name, true);
   }
 
-  /** Returns at once; nobody waits for it. @returns whether it is tried. */
   start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): boolean {
     const name = nameOf(request, to);
     if (to.shard.state === 'down' || this.#waiting.length >= WAITING_MAX || this.#names.has(name)) return false;

@@ -3,7 +3,7 @@ import type { Entry } from '../../shared/entry/entry.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
-import type { Layers } from '../../shared/ring/layers.ts';
+import type { Candidate, Layers } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type {
   FillOutcome,
@@ -17,8 +17,8 @@ import type {
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Answer } from './answer.ts';
 import type { AnsweredAhead } from './answered-ahead.ts';
-import type { Copies, CopyOutcome } from './copies.ts';
 import type { Flights } from './flights.ts';
+import type { RowRequest } from './row-request.ts';
 import type { TrustRules } from './trust.ts';
 
 /** All but `name`, `state` and `condition` may throw ShardUnavailable. */
@@ -49,12 +49,25 @@ export interface OriginPort {
   read(table: ExposedTable, id: RowId, base?: LeaseBase): Promise<OriginRow>;
 }
 
+/**
+ * What became of it, beside what FILL says. `there`: the target has the row. `busy`: another fills it. `gone`: the source
+ * has it no more. `silent`: the target does not vouch for itself. `failed`: a shard went away, or would not take it.
+ */
+export type CopyOutcome = FillOutcome | 'there' | 'busy' | 'gone' | 'silent' | 'failed';
+
+export interface CopiesPort {
+  /** Returns at once; nobody waits for it. @returns whether it is tried. */
+  start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): boolean;
+  /** The same for a row that is hit; for some minutes it is not asked again whether it is there. */
+  warm(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void;
+}
+
 export interface Ports {
   readonly layers: Layers<ShardPort>;
   readonly origin: OriginPort;
   readonly flights: Flights;
   readonly answeredAhead: AnsweredAhead;
-  readonly copies: Copies;
+  readonly copies: CopiesPort;
   /** Nothing where sync is off. */
   readonly trustRules: TrustRules | undefined;
   /** Longer than the longest origin read, in ms. */

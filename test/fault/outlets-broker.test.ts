@@ -20,7 +20,13 @@ const stack = { ...(await testStack()), rabbitmq: server };
 test('the broker is killed again and again: every event comes at least once', { timeout: 200_000 }, async (t) => {
   const seed = Number(process.env['RINGFILL_SEED'] ?? Date.now() % 1_000_000);
   t.diagnostic(`RINGFILL_SEED=${seed}`);
-  const world = await OutletsWorld.open({ stack, outlets: { subscribers: { '{db}_all': {} } } });
+  // A quorum queue whose broker is killed within a second or so of its making may stay without a leader for ever (RabbitMQ
+  // 3.10.8: "leader not known", in 1 run of about 100), and nothing is confirmed then. Broker-loss has those that are older.
+  const world = await OutletsWorld.open({
+    stack,
+    outlets: { subscribers: { '{db}_all': {} } },
+    queueType: 'classic',
+  });
   await tellIfItFails(
     t,
     async () => `${JSON.stringify(await world.status())}\nRabbitMQ: ${server.lastLines()}`,

@@ -11,7 +11,7 @@ import { BrokerConnection } from '../../shared/broker/connection.ts';
 import { outletTopologyOf } from '../../shared/broker/outlet-topology.ts';
 import { topologyOf } from '../../shared/broker/topology.ts';
 import { parseConfig } from '../../shared/config/load.ts';
-import type { Config } from '../../shared/config/schema.ts';
+import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import { SyncWorker } from '../../sync-worker/sync-worker.ts';
 import { Random } from '../model/random.ts';
 import { memoryLog, type SyncedConfig, until } from './broker.ts';
@@ -37,6 +37,8 @@ export interface OutletsWorldOptions {
   /** `{db}` stands for the database's name. */
   readonly outlets: object;
   readonly tables?: Config['tables'];
+  /** Of the shards' queues. */
+  readonly queueType?: 'quorum' | 'classic';
 }
 
 /** Everything that text can hold, and NULL. */
@@ -79,7 +81,7 @@ export class OutletsWorld {
   }
 
   /** Queues, exchange and database go when the test file ends. No worker runs yet. */
-  static async open({ stack, outlets, tables }: OutletsWorldOptions): Promise<OutletsWorld> {
+  static async open({ stack, outlets, tables, queueType }: OutletsWorldOptions): Promise<OutletsWorld> {
     const { host, port } = stack.mysql;
     const db = `o${randomBytes(4).toString('hex')}`;
     const mysql = await createConnection({
@@ -105,6 +107,7 @@ export class OutletsWorld {
         stateFolder: join(temporaryFolder(), 'state'),
         heartbeatMs: 100,
         port: 0,
+        ...(queueType !== undefined && { broker: { url: stack.rabbitmq.url, queueType } as SyncConfig['broker'] }),
         outlets: { exchange: `ringfill.${db}`, ...named(outlets) } as unknown as NonNullable<
           Config['sync']
         >['outlets'] &
