@@ -118,7 +118,7 @@ export class Checker {
       return { outcome: 'shed', story };
     }
     if (status !== 200) {
-      this.#fault('error', asked, `${status} ${body.slice(0, 300)}`, cacheStatus);
+      this.#fault('error', asked, `${status} ${body.slice(0, 600)}`, cacheStatus);
       return { outcome: 'error', story };
     }
     const n = counterIn(body, asked.id);

@@ -350,16 +350,18 @@ export class Shard {
     if (followed === undefined) {
       return { stored: await this.#command('read', (redis) => redis.mgetBuffer([...keys])), seen: undefined };
     }
+    const { highest } = this.#stamps;
     const [stamp = null, ...stored] = await this.#command('read', (redis) =>
       redis.mgetBuffer([followed.stampKey, ...keys]),
     );
-    return { stored, seen: this.#stamps.read(stamp) };
+    return { stored, seen: this.#stamps.read(stamp, highest) };
   }
 
   /** One transaction: a row that is absent, and a stamp of another time, which says that none is missing, cannot meet. */
   async #fetchMirrored(keys: readonly string[]): Promise<Fetched<HashReply>> {
     const { followed } = this.#options;
     if (followed === undefined) throw new Error(`shard ${this.name} is not followed`);
+    const { highest } = this.#stamps;
     const replies = await this.#command('read', async (redis) => {
       const transaction = redis.multi();
       for (const key of keys) transaction.callBuffer('HGETALL', key);
@@ -371,7 +373,7 @@ export class Shard {
       return pairs.length === 0 ? null : pairs;
     });
     const [error, stamp] = replies[keys.length] as [Error | null, Buffer | null];
-    return { stored, seen: this.#stamps.read(error === null ? stamp : null) };
+    return { stored, seen: this.#stamps.read(error === null ? stamp : null, highest) };
   }
 
   #unavailable(): ShardUnavailable {

@@ -47,8 +47,17 @@ export class StampReader {
     this.#highest = highest;
   }
 
-  /** Nothing where the shard has no stamp. */
-  read(stored: Buffer | null): SeenStamp | undefined {
+  /** The highest `to` seen so far. */
+  get highest(): string {
+    return this.#highest.to;
+  }
+
+  /**
+   * Nothing where the shard has no stamp.
+   * @param highestBefore as it was when the shard was asked: over another connection, an answer to a later question may
+   * have come first.
+   */
+  read(stored: Buffer | null, highestBefore = this.#highest.to): SeenStamp | undefined {
     if (stored === null) {
       this.#stored = null;
       this.#seen = undefined;
@@ -65,6 +74,6 @@ export class StampReader {
     const { stamp } = this.#seen;
     if (stamp.to > this.#highest.to) this.#highest.to = stamp.to;
     // The same bytes as before may be older than what another reader has seen since.
-    return stamp.to < this.#highest.to ? { ...this.#seen, wentBack: true } : this.#seen;
+    return stamp.to < highestBefore ? { ...this.#seen, wentBack: true } : this.#seen;
   }
 }

@@ -117,7 +117,7 @@ const PARTS: readonly Mutation[] = [
     name: 'a shard that went back is believed',
     emphasis: { dumps: 4, replicas: 'none' },
 
-    trust: [{ file: 'stamp-reader.ts', find: 'stamp.to < this.#highest.to', replace: 'false' }],
+    trust: [{ file: 'stamp-reader.ts', find: 'stamp.to < highestBefore', replace: 'false' }],
   },
   { name: 'plain read as exact', mistake: 'plain read as exact' },
   { name: 'absence as exact', emphasis: { evictions: 1, replicas: 'none' }, rare: true, mistake: 'absence as exact' },

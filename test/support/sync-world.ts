@@ -54,7 +54,7 @@ const MISTAKES: Readonly<Record<string, Patch>> = {
   },
   'dumps-believed': {
     file: 'shared/stamp/stamp-reader.ts',
-    part: 'stamp.to < this.#highest.to',
+    part: 'stamp.to < highestBefore',
     instead: 'false',
   },
   'late-stamps-believed': {
