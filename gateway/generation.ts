@@ -113,7 +113,7 @@ export class Generation {
 
   /** Settles when each shard has been tried; one that is down is tried again in the background. */
   async connect(): Promise<void> {
-    await Promise.all(this.#shards().map((shard) => shard.start()));
+    await Promise.all(this.#layers.shards.map((shard) => shard.start()));
   }
 
   /** Settles when MySQL has shown the tables. Throws SetupError; the signal's reason; an AbortError when it is stopped. */
@@ -130,7 +130,7 @@ export class Generation {
   /** The metrics tell of its servers from now on, and of no others. */
   measure(): void {
     this.#isMeasured = true;
-    this.#telemetry.shardsAre(this.#shards());
+    this.#telemetry.shardsAre(this.#layers.shards);
     this.#measureOrigin();
   }
 
@@ -158,7 +158,7 @@ export class Generation {
   async #stop(): Promise<void> {
     this.#stopping.abort();
     this.#tables?.stop();
-    for (const shard of this.#shards()) shard.stop();
+    for (const shard of this.#layers.shards) shard.stop();
     await Promise.all([this.#pool, ...this.#replicas].map((pool) => pool.stop()));
   }
 
@@ -216,10 +216,6 @@ export class Generation {
       },
     });
     return pool;
-  }
-
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
   }
 
   async #lookAgain(table: ExposedTable): Promise<boolean> {

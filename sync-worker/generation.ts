@@ -154,7 +154,7 @@ export class Generation {
 
   async #prepare(): Promise<void> {
     const { signal } = this.#stopping;
-    await Promise.all(this.#shards().map((shard) => shard.start()));
+    await Promise.all(this.#layers.shards.map((shard) => shard.start()));
     signal.throwIfAborted();
     const tables = await awaitTables(this.#pool, this.config, this.#log, signal);
     signal.throwIfAborted();
@@ -207,7 +207,7 @@ export class Generation {
     this.#capture = new CaptureService({
       config: this.config,
       tables,
-      highestStamps: () => askHighest(this.#shards()),
+      highestStamps: () => askHighest(this.#layers.shards),
       log: this.#log,
       onStation: (station) => {
         this.#telemetry.passed(station);
@@ -254,7 +254,7 @@ export class Generation {
     // What that last step has made came after it was looked for.
     await this.#stopWork();
     this.#tables?.stop();
-    for (const shard of this.#shards()) shard.stop();
+    for (const shard of this.#layers.shards) shard.stop();
     await this.#pool.stop();
     this.#ended.resolve();
   }
@@ -278,10 +278,6 @@ export class Generation {
       log: this.#log,
       onOutcome: (outcome) => this.#telemetry.readBack(outcome),
     });
-  }
-
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
   }
 }
 

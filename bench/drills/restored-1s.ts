@@ -1,9 +1,7 @@
 import { ORIGIN_WELL } from './harness/claims.ts';
 import type { Drill } from './harness/drill.ts';
-import { putDumpBack, takeDump } from './harness/dumps.ts';
+import { restoreAfter } from './harness/dumps.ts';
 import { CLOSED_LOOP, THREE_AND_TWO } from './harness/shapes.ts';
-
-const AGE_MS = 1_000;
 
 export const restoredOneSecond: Drill = {
   name: 'restored-1s',
@@ -13,12 +11,5 @@ export const restoredOneSecond: Drill = {
   load: CLOSED_LOOP,
   seconds: 11,
   claims: ORIGIN_WELL,
-  run: async ({ world, harmed, mark, wait }) => {
-    const { server } = world.shard('r2');
-    const dump = await takeDump(server);
-    mark('r2 has written a dump');
-    await wait(AGE_MS);
-    await putDumpBack(server, dump);
-    harmed('r2 is back, with the dump', { shards: ['r2'] });
-  },
+  run: restoreAfter(1_000),
 };

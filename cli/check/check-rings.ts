@@ -1,6 +1,6 @@
 /** The rings as wholes: how evenly they share the keys, whether there is a fallback, and shards that are one server. */
 import type { Config } from '../../shared/config/schema.ts';
-import { Layers } from '../../shared/ring/layers.ts';
+import { layersOf } from '../../shared/shard/shard-layers.ts';
 import type { Finding } from './finding.ts';
 
 const GROUP = 'rings';
@@ -16,15 +16,7 @@ export interface ShardIdentity {
 }
 
 export function checkRings(config: Config, identities: readonly ShardIdentity[]): Finding[] {
-  const layers = new Layers(
-    config.rings.map(({ name, placement, shards }) => {
-      return {
-        name,
-        placement: placement ?? 'balanced',
-        shards: new Map(Object.keys(shards).map((shard) => [shard, shard])),
-      };
-    }),
-  );
+  const layers = layersOf(config, (_, shard) => shard);
   const findings = layers.layers.map(({ name, placement, shares }): Finding => {
     const busiest = Math.max(...shares.values()) * shares.size;
     const shown = [...shares].map(([shard, share]) => `${shard} ${(share * 100).toFixed(1)} %`).join(', ');

@@ -12,7 +12,7 @@ import { checkRings } from './check-rings.ts';
 import { checkShard } from './check-shard.ts';
 import { checkSync } from './check-sync.ts';
 import { checkTables } from './check-tables.ts';
-import { endpointsOf } from '../../shared/shard/shard-layers.ts';
+import { endpointsOf } from '../../shared/shard/endpoint.ts';
 import { type Finding, findingOf } from './finding.ts';
 
 export async function checkAll(path: string): Promise<Finding[]> {

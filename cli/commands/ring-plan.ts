@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { Config, RingConfig } from '../../shared/config/schema.ts';
-import type { Endpoint } from '../../shared/shard/endpoint.ts';
+import { type Endpoint, endpointsOf } from '../../shared/shard/endpoint.ts';
 import { ConfigFile } from '../ring/config-file.ts';
 import { keysHeldAt } from '../ring/keys-held.ts';
 import { expiredBy } from '../ring/longest-life.ts';
@@ -59,9 +59,8 @@ async function keysHeld({ rings }: Config, movements: readonly RingMovement[]): 
   return new Map(
     await Promise.all(
       asked.map(async ({ ring, layer, before }) => {
-        const { shards, former = [] } = rings[layer] as RingConfig;
-        const all = Object.assign({}, ...former.map((definition) => definition.shards), shards) as typeof shards;
-        const named = before.shards.map((shard) => [shard, all[shard] as Endpoint] as const);
+        const all = endpointsOf(rings[layer] as RingConfig);
+        const named = before.shards.map((shard) => [shard, all.get(shard) as Endpoint] as const);
         return [ring, await keysHeldAt(new Map(named))] as const;
       }),
     ),

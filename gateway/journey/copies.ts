@@ -12,12 +12,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Entry } from '../../shared/entry/entry.ts';
+import { keptMsOf } from '../../shared/fill/entry-to-store.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FollowedAs } from '../../shared/shard/shard.ts';
 import { standingIn } from './after-write.ts';
-import { type FoundElsewhere, lookInto, stampedTo } from './elsewhere.ts';
+import { type FoundElsewhere, lookInto } from './elsewhere.ts';
 import type { CopiesPort, CopyOutcome, Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
+import { followedAs, stampedTo } from './vouched.ts';
 
 const UNDER_WAY_MAX = 128;
 /** Past so many, rows are not copied; whoever reads them next finds them where they are. */
@@ -83,17 +84,16 @@ async function copy(
   const standing = standingIn(ports, request, to, await to.shard.seenStamp());
   if (standing.kind === 'silent') return 'silent';
   const { trust } = standing;
-  const followedAs: FollowedAs | undefined =
-    trust.kind === 'by-ttl' ? undefined : { table: table.followedName, ring: trust.ring };
+  const followed = followedAs(table, trust);
   const { shape } = table.schema;
-  const wanted = { followedAs, shape, leaseTtlMs: ports.leaseTtlMs, over: 'nothing' } as const;
+  const wanted = { followedAs: followed, shape, leaseTtlMs: ports.leaseTtlMs, over: 'nothing' } as const;
   const lease = await to.shard.lease(cacheKey, wanted);
   if (lease.kind !== 'lease') return lease.kind === 'entry' ? 'there' : lease.kind;
   try {
     const found = await lookUntil(ports, request, from, lease.base?.to ?? '');
     if (found !== undefined) {
       const { entry, keptMs } = asCopied(found, ports, request, to);
-      return await to.shard.fill(cacheKey, lease.token, entry, keptMs, followedAs);
+      return await to.shard.fill(cacheKey, lease.token, entry, keptMs, followed);
     }
   } catch (error) {
     await to.shard.release(cacheKey, lease.token, 'keep').catch(() => undefined);
@@ -139,13 +139,8 @@ function asCopied(
   const { entry, life } = found;
   const copied = { ...entry, version: versionKnown(found) };
   if (to.layer < copies || life.freshSeconds <= fallbackTtlSeconds) {
-    return { entry: copied, keptMs: keptMsOf(entry.kind, life.freshSeconds, graceSeconds) };
+    return { entry: copied, keptMs: keptMsOf(entry.kind, Math.ceil(life.freshSeconds), graceSeconds) };
   }
   const ttlSeconds = Math.floor((now() - entry.readAtMs) / 1000) + fallbackTtlSeconds;
   return { entry: { ...copied, ttlSeconds }, keptMs: keptMsOf(entry.kind, fallbackTtlSeconds, graceSeconds) };
-}
-
-/** An expired "no such row" is never served, so it need not be kept. */
-function keptMsOf(kind: Entry['kind'], freshSeconds: number, graceSeconds: number): number {
-  return Math.max(1, Math.ceil(freshSeconds + (kind === 'row' ? graceSeconds : 0))) * 1_000;
 }

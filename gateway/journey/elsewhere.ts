@@ -6,19 +6,16 @@
  *     its copy, where the table has several        always
  *     the next layer                               for a while after the shard has lost what it held
  */
-import { type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import { standingIn } from './after-write.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-import { type Life, lifeOf, type Trust, usableEntry } from './trust.ts';
+import { type Life, lifeOf, type Trust } from './trust.ts';
+import { readVouched, type VouchedEntry } from './vouched.ts';
 
 /** A fresh entry that another shard vouches for. */
-export interface FoundElsewhere {
+export interface FoundElsewhere extends VouchedEntry {
   readonly candidate: Candidate<ShardPort>;
-  readonly entry: Entry;
-  readonly trust: Trust;
   readonly life: Life;
 }
 
@@ -64,21 +61,10 @@ export async function lookInto(
   request: RowRequest,
   candidate: Candidate<ShardPort>,
 ): Promise<FoundElsewhere | undefined> {
-  const { table, cacheKey, terms } = request;
-  const { stored, seen } = await candidate.shard.read(cacheKey);
-  const standing = standingIn(ports, request, candidate, seen);
-  if (standing.kind !== 'vouches' || stored === null) return undefined;
-  const { trust } = standing;
-  const entry = usableEntry(stored, table, trust);
-  if (entry === undefined) return undefined;
-  const life = lifeOf(entry, table, trust, ports.now());
-  if (life.freshSeconds <= 0 || life.ageSeconds > terms.maxAgeSeconds) return undefined;
-  return ports.answeredAhead.mayFollow(candidate.shard.name, cacheKey, entry.version, stampedTo(trust))
-    ? { candidate, entry, trust, life }
+  const found = await readVouched(ports, request, candidate);
+  if (found === undefined) return undefined;
+  const life = lifeOf(found.entry, request.table, found.trust, ports.now());
+  return life.freshSeconds > 0 && life.ageSeconds <= request.terms.maxAgeSeconds
+    ? { ...found, candidate, life }
     : undefined;
-}
-
-/** Up to which version the shard has heard of changes; the lowest of all where no stamp says so. */
-export function stampedTo(trust: Trust): string {
-  return trust.kind === 'by-ttl' ? VERSION_ZERO : trust.stamp.to;
 }

@@ -13,13 +13,12 @@ import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { entryToStore, type StoredEntry, whyUnstorable } from '../../shared/fill/entry-to-store.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FillOutcome, FollowedAs, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
-import { standingIn } from './after-write.ts';
+import type { FillOutcome, LeaseOutcome, LeaseOver } from '../../shared/shard/shard.ts';
 import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf, type Unstored } from './answer.ts';
-import { stampedTo } from './elsewhere.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Trust, usableEntry } from './trust.ts';
+import { followedAs, noteAnswered, readVouched } from './vouched.ts';
 
 /** One row to be filled into one shard. */
 export interface Errand {
@@ -63,11 +62,9 @@ export async function fillUnderLease(ports: Ports, errand: Errand, readBegins: (
 async function lookAgain(ports: Ports, errand: Errand, stored: Buffer): Promise<Entry | undefined> {
   const { request, candidate, trust } = errand;
   if (trust.kind !== 'by-stamp') return usableEntry(stored, request.table, trust);
-  const read = await candidate.shard.read(request.cacheKey);
-  const standing = standingIn(ports, request, candidate, read.seen);
-  if (standing.kind !== 'vouches' || read.stored === null) return undefined;
-  const entry = usableEntry(read.stored, request.table, standing.trust);
-  return entry !== undefined && mayAnswer(ports, request, candidate, entry, standing.trust) ? entry : undefined;
+  const found = await readVouched(ports, request, candidate);
+  if (found !== undefined) noteAnswered(ports, request, candidate, found.entry, found.trust);
+  return found?.entry;
 }
 
 async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void, because: Unstored): Promise<Answer> {
@@ -79,7 +76,7 @@ async function readUnstored(ports: Ports, errand: Errand, readBegins: () => void
 async function leaseOrWait(ports: Ports, errand: Errand): Promise<LeaseOutcome> {
   const { table, cacheKey } = errand.request;
   const wanted = {
-    followedAs: followedAs(errand),
+    followedAs: followedAs(table, errand.trust),
     shape: table.schema.shape,
     leaseTtlMs: ports.leaseTtlMs,
     over: errand.over,
@@ -90,24 +87,6 @@ async function leaseOrWait(ports: Ports, errand: Errand): Promise<LeaseOutcome> 
     if (outcome.kind !== 'busy' || ports.now() >= giveUpAt) return outcome;
     await sleep(waitMs);
   }
-}
-
-function followedAs({ request, trust }: Errand): FollowedAs | undefined {
-  return trust.kind === 'by-ttl' ? undefined : { table: request.table.followedName, ring: trust.ring };
-}
-
-/** Whether time runs forward with it; if so, it is noted as answered. */
-export function mayAnswer(
-  { answeredAhead }: Ports,
-  { cacheKey }: RowRequest,
-  { shard }: Candidate<ShardPort>,
-  { version }: Entry,
-  trust: Trust,
-): boolean {
-  const to = stampedTo(trust);
-  if (!answeredAhead.mayFollow(shard.name, cacheKey, version, to)) return false;
-  if (trust.kind !== 'by-ttl') answeredAhead.note(shard.name, cacheKey, version, to);
-  return true;
 }
 
 async function readOrRelease(ports: Ports, errand: Errand, { token, base }: Taken): Promise<OriginRow> {
@@ -178,7 +157,7 @@ const WHY_UNFILLED: Readonly<Record<Exclude<FillOutcome, 'stored'> | 'refused', 
 async function fill(errand: Errand, token: string, { entry, keptMs }: StoredEntry): Promise<FillOutcome | 'refused'> {
   const { request, candidate } = errand;
   try {
-    return await candidate.shard.fill(request.cacheKey, token, entry, keptMs, followedAs(errand));
+    return await candidate.shard.fill(request.cacheKey, token, entry, keptMs, followedAs(request.table, errand.trust));
   } catch (error) {
     if (error instanceof ShardUnavailable) return 'refused';
     throw error;

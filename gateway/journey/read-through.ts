@@ -21,7 +21,7 @@ import type { LeaseOver } from '../../shared/shard/shard.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
-import { collapsed, type Errand, fillUnderLease, mayAnswer, unstored } from './fill.ts';
+import { collapsed, type Errand, fillUnderLease, unstored } from './fill.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import {
@@ -33,6 +33,7 @@ import {
   trustOfSilent,
   usableEntry,
 } from './trust.ts';
+import { mayFollow, noteAnswered } from './vouched.ts';
 
 /** What was met on the way, for where it ends. */
 interface Trail {
@@ -127,7 +128,8 @@ async function throughShard(
   }
   const { stored } = read;
   const known = stored === null ? undefined : usableEntry(stored, table, trust);
-  const entry = known !== undefined && mayAnswer(ports, request, candidate, known, trust) ? known : undefined;
+  const entry = known !== undefined && mayFollow(ports, request, candidate, known, trust) ? known : undefined;
+  if (entry !== undefined) noteAnswered(ports, request, candidate, entry, trust);
   const now = ports.now();
   const life = entry && lifeOf(entry, table, trust, now);
 
@@ -147,7 +149,7 @@ async function throughShard(
     const found = await findElsewhere(ports, request, candidate, trust);
     if (found !== undefined) {
       ports.copies.start(ports, request, found.candidate, candidate);
-      mayAnswer(ports, request, found.candidate, found.entry, found.trust);
+      noteAnswered(ports, request, found.candidate, found.entry, found.trust);
       return { found: foundIn(found.entry), story: { outcome: 'hit', ...ages(found.life, found.candidate) } };
     }
   }

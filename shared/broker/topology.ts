@@ -10,7 +10,7 @@
 import type { Channel, Options } from 'amqplib';
 import type { Config, SyncConfig } from '../config/schema.ts';
 import { SetupError } from '../errors/errors.ts';
-import { endpointsOf } from '../shard/shard-layers.ts';
+import { endpointsOf } from '../shard/endpoint.ts';
 import { answered, declarationError } from './broker-errors.ts';
 import type { BrokerConnection } from './connection.ts';
 

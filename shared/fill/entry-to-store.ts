@@ -71,9 +71,9 @@ export function entryToStore(
   if (row.kind === 'row') {
     const ttl = jittered(proof === undefined ? ttlSeconds : followedTtlSeconds);
     const entry: Entry = { ...common, kind: 'row', shape: row.shape, ttlSeconds: ttl, body: row.body };
-    return { entry, keptMs: (ttl + graceSeconds) * 1000 };
+    return { entry, keptMs: keptMsOf('row', ttl, graceSeconds) };
   }
-  // A followed "no such row" hears of the INSERT. An expired one is never served, so it need not be kept.
+  // A followed "no such row" hears of the INSERT.
   const ttl = jittered(proof === undefined ? negativeTtlSeconds : followedTtlSeconds);
   const entry: Entry = {
     ...common,
@@ -82,7 +82,12 @@ export function entryToStore(
     ttlSeconds: ttl,
     body: Buffer.alloc(0),
   };
-  return { entry, keptMs: ttl * 1000 };
+  return { entry, keptMs: keptMsOf('negative', ttl, graceSeconds) };
+}
+
+/** An expired "no such row" is never served, so it need not be kept. @param seconds at least 1. */
+export function keptMsOf(kind: Entry['kind'], seconds: number, graceSeconds: number): number {
+  return (seconds + (kind === 'row' ? graceSeconds : 0)) * 1000;
 }
 
 /** F. A place in the binlog is of the epoch of the stamp that the lease was taken under: it is the same server's. */

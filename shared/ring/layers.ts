@@ -53,6 +53,11 @@ export class Layers<Shard> {
     this.#byName = new Map(this.#places.flatMap(({ named }) => [...named]));
   }
 
+  /** Every shard, layer by layer. */
+  get shards(): Shard[] {
+    return this.layers.flatMap(({ shards }) => [...shards.values()]);
+  }
+
   get depth(): number {
     return this.#places.length;
   }
@@ -104,6 +109,8 @@ class LayerPlaces<Shard> {
   /** Each shard, with every definition that it stands in. */
   readonly named: ReadonlyMap<string, Candidate<Shard>>;
   readonly #continua: readonly Continuum[];
+  /** That of the only definition, as mostly: requests need no lists then. */
+  readonly #only: Continuum | undefined;
   /** By their owners' names, one of each definition. Made once: this is looked up for every request. */
   readonly #owners = new Map<string, readonly Candidate<Shard>[]>();
 
@@ -113,6 +120,7 @@ class LayerPlaces<Shard> {
     const all = new Map(definitions.toReversed().flatMap((of) => [...of.shards]));
     const inOrder = [...new Set(definitions.flatMap((of) => [...of.shards.keys()]))];
     this.#continua = definitions.map((of) => continuumOf([...of.shards.keys()], of.placement));
+    this.#only = this.#continua.length === 1 ? this.#continua[0] : undefined;
     this.layer = {
       name,
       placement,
@@ -129,15 +137,21 @@ class LayerPlaces<Shard> {
   }
 
   of(key: string): readonly Candidate<Shard>[] {
+    if (this.#only !== undefined) return this.#ownerNamed(this.#only.owner(key));
     return this.#ownersNamed(this.#continua.map((continuum) => continuum.owner(key)));
   }
 
   at(place: number): readonly Candidate<Shard>[] {
+    if (this.#only !== undefined) return this.#ownerNamed(this.#only.ownerAt(place));
     return this.#ownersNamed(this.#continua.map((continuum) => continuum.ownerAt(place)));
   }
 
+  #ownerNamed(name: string): readonly Candidate<Shard>[] {
+    return this.#owners.get(name) ?? this.#ownersNamed([name]);
+  }
+
   #ownersNamed(names: readonly string[]): readonly Candidate<Shard>[] {
-    const of = names.length === 1 ? (names[0] as string) : names.join('\n');
+    const of = names.join('\n');
     const known = this.#owners.get(of);
     if (known !== undefined) return known;
     const owners = [...new Set(names)].map((name) => {

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
+import type { RingConfig } from '../config/schema.ts';
 
 export interface SentinelEndpoint {
   readonly sentinel: {
@@ -24,6 +25,11 @@ export interface SentinelEndpoint {
 }
 
 export type Endpoint = string | SentinelEndpoint;
+
+/** Where each of a ring's shards is, those of its former definitions too. */
+export function endpointsOf({ shards, former = [] }: Pick<RingConfig, 'shards' | 'former'>): Map<string, Endpoint> {
+  return new Map([...former.toReversed(), { shards }].flatMap((of) => Object.entries(of.shards)));
+}
 
 const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26379;

@@ -56,11 +56,6 @@ export function layersOf<Shard>(
   );
 }
 
-/** Where each of a ring's shards is, those of its former definitions too. */
-export function endpointsOf({ shards, former = [] }: RingConfig): Map<string, Endpoint> {
-  return new Map([...former.toReversed(), { shards }].flatMap((of) => Object.entries(of.shards)));
-}
-
 export function ringHashOf({ shards, placement }: Pick<RingConfig, 'shards' | 'placement'>): string {
   return ringHash(Object.keys(shards), placement ?? 'balanced');
 }

@@ -51,7 +51,7 @@ export async function runAudit(options: AuditRunOptions): Promise<AuditReport> {
   const origin = new OriginPool({ url, connections, timeoutMs, packets: true, onChange: () => undefined });
   const shards = { ...config.shards, timeoutMs: SHARD_TIMEOUT_MS, slowMs: 0 };
   const layers = shardLayers({ ...config, shards }, log);
-  const all = layers.layers.flatMap((layer) => [...layer.shards.values()]);
+  const all = layers.shards;
   const startedAt = performance.now();
   try {
     const exposed = await ExposedTables.load(origin, config, log);

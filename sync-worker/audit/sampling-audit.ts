@@ -88,14 +88,14 @@ export class SamplingAudit {
   /** Settles when the shards have been tried; from then on it runs by itself. Nothing is done at a rate of 0. */
   async start(): Promise<void> {
     if (this.#options.config.sync.audit.rowsPerSecond === 0) return;
-    await Promise.all(this.#shards().map((shard) => shard.start()));
+    await Promise.all(this.#layers.shards.map((shard) => shard.start()));
     this.#ended ??= this.#keep();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#ended;
-    for (const shard of this.#shards()) shard.stop();
+    for (const shard of this.#layers.shards) shard.stop();
   }
 
   async #keep(): Promise<void> {
@@ -230,10 +230,6 @@ export class SamplingAudit {
   #oldestStaleSeconds(): number {
     const stale = [...this.#wrong.values()].filter(({ fault }) => fault === 'stale').map(({ foundAt }) => foundAt);
     return stale.length === 0 ? 0 : Math.max(0, (Date.now() - Math.min(...stale)) / 1000);
-  }
-
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
   }
 }
 

@@ -117,14 +117,14 @@ export class SnapshotService {
 
   /** For whoever wants one snapshot only. */
   async connect(): Promise<void> {
-    await Promise.all(this.#shards().map((shard) => shard.start()));
+    await Promise.all(this.#layers.shards.map((shard) => shard.start()));
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#due.raise();
     await this.#ended;
-    for (const shard of this.#shards()) shard.stop();
+    for (const shard of this.#layers.shards) shard.stop();
   }
 
   /**
@@ -360,10 +360,6 @@ export class SnapshotService {
       if (!(error instanceof ShardUnavailable)) throw error;
       return { state: 'down', why: error.message };
     }
-  }
-
-  #shards(): Shard[] {
-    return this.#layers.layers.flatMap((layer) => [...layer.shards.values()]);
   }
 }
 

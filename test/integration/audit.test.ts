@@ -347,7 +347,7 @@ async function auditTable(more: (table: ExposedTable) => Partial<TableAuditOptio
   const { url, timeoutMs } = config.origin;
   const origin = new OriginPool({ url, connections: 4, timeoutMs, packets: true, onChange: () => undefined });
   const layers = shardLayers(config, createLog('error'));
-  const shards = layers.layers.flatMap((layer) => [...layer.shards.values()]);
+  const shards = layers.shards;
   try {
     const tables = await ExposedTables.load(origin, config, createLog('error'));
     await Promise.all(shards.map((shard) => shard.start()));

@@ -119,19 +119,17 @@ export class Gateway {
     judge.saw(this.name, shard.name, stamp);
     const age = now() - stamp.asOf;
     const isYoung = (age <= stalenessBoundMs && age >= 0) || mistakes.has('asOf not looked at');
-    // By whichever ring it has been told of the key's changes for longest.
-    const [counts] = rings
-      .map((ring) => ({ ring, floor: trust.floorOf(stamp, key.table, ring.hash) }))
-      .filter((of): of is { ring: Ring; floor: string } => of.floor !== undefined)
-      .toSorted((one, other) => (one.floor < other.floor ? -1 : 1));
-    if (wentBack || !isYoung || counts === undefined) return undefined;
+    const hashes = rings.map(({ hash }) => hash);
+    const oldest = trust.oldestFloorOf(stamp, key.table, hashes);
+    if (wentBack || !isYoung || oldest === undefined) return undefined;
+    const ring = rings.find(({ hash }) => hash === oldest.ring) as Ring;
     const entry = entryIn(entries[0]);
     const isUsable =
       entry !== undefined &&
-      trust.isTrusted(entry, stamp, counts.floor) &&
+      trust.isTrusted(entry, stamp, oldest.floor) &&
       (mistakes.has('what was answered is forgotten') ||
         this.#answered.mayFollow(shard.name, key.name, entry.version, stamp.to));
-    return { stamp, ring: counts.ring, floor: counts.floor, entry: isUsable ? entry : undefined };
+    return { stamp, ring, floor: oldest.floor, entry: isUsable ? entry : undefined };
   }
 
   /**

@@ -25,20 +25,20 @@ export type Word =
 
 /** What a shard knows of a row, by its own stamp. */
 export function wordOf(
-  { floorOf, isTrusted, isComplete }: TrustRule,
+  { floorOf, oldestFloorOf, isTrusted, isComplete }: TrustRule,
   rings: readonly Ring[],
   { table }: RowKey,
   row: MirrorEntry | null,
   stamp: Stamp,
 ): Word {
-  const floors = rings.flatMap(({ hash }) => {
-    const floor = floorOf(stamp, table, hash);
-    return floor === undefined ? [] : [{ hash, floor }];
-  });
-  const [oldest] = floors.map(({ floor }) => floor).toSorted();
+  const hashes = rings.map(({ hash }) => hash);
+  const oldest = oldestFloorOf(stamp, table, hashes);
   if (oldest === undefined) return { kind: 'unknown' };
-  if (row === null || !isTrusted({ version: row.version, exactness: 'exact' }, stamp, oldest)) {
-    const knowsAll = floors.some(({ hash, floor }) => isComplete(stamp, table, hash, SHAPE, floor));
+  if (row === null || !isTrusted({ version: row.version, exactness: 'exact' }, stamp, oldest.floor)) {
+    const knowsAll = hashes.some((hash) => {
+      const floor = floorOf(stamp, table, hash);
+      return floor !== undefined && isComplete(stamp, table, hash, SHAPE, floor);
+    });
     return { kind: knowsAll ? 'absent' : 'unknown' };
   }
   return row.kind === 'row' ? { kind: 'row', row } : { kind: 'too-large' };

@@ -3,17 +3,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { StampReader } from '../../shared/stamp/stamp-reader.ts';
-import { floorOf, isComplete, isTrusted } from '../../shared/stamp/stamp.ts';
+import { floorOf, isComplete, isTrusted, oldestFloorOf } from '../../shared/stamp/stamp.ts';
 import { type Patch, patched } from './patch.ts';
 
 export interface TrustRule {
   readonly StampReader: typeof StampReader;
   readonly floorOf: typeof floorOf;
+  readonly oldestFloorOf: typeof oldestFloorOf;
   readonly isTrusted: typeof isTrusted;
   readonly isComplete: typeof isComplete;
 }
 
-export const TRUST_RULE: TrustRule = { StampReader, floorOf, isTrusted, isComplete };
+export const TRUST_RULE: TrustRule = { StampReader, floorOf, oldestFloorOf, isTrusted, isComplete };
 
 const FOLDER = join(import.meta.dirname, '../../shared/stamp');
 const FILES = ['stamp.ts', 'stamp-reader.ts'] as const;

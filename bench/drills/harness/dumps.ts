@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { kill } from '../../../stack/faults.ts';
 import type { RedisServer } from '../../../stack/redis.ts';
+import type { Drill } from './drill.ts';
 
 /** Settles when it lies in a file, which is returned. */
 export async function takeDump(server: RedisServer): Promise<string> {
@@ -23,6 +24,18 @@ export async function putDumpBack(server: RedisServer, dump: string): Promise<vo
   await kill(server);
   copyFileSync(dump, join(server.folder, 'dump.rdb'));
   await server.restart();
+}
+
+/** r2 comes back with a dump of that age; the harm of a drill. */
+export function restoreAfter(ageMs: number): Drill['run'] {
+  return async ({ world, harmed, mark, wait }) => {
+    const { server } = world.shard('r2');
+    const dump = await takeDump(server);
+    mark('r2 has written a dump');
+    await wait(ageMs);
+    await putDumpBack(server, dump);
+    harmed('r2 is back, with the dump', { shards: ['r2'] });
+  };
 }
 
 /** One that does not try again by itself; to be disconnected. */

@@ -1,8 +1,8 @@
 /** What lies in the shards, entry by entry, and whether it counts: by the stamp beside it, as a gateway would judge. */
 import { decodeEntry, type Entry } from '../../../shared/entry/entry.ts';
 import { stampKey } from '../../../shared/key/cache-key.ts';
-import { Layers } from '../../../shared/ring/layers.ts';
-import { ringHashOf } from '../../../shared/shard/shard-layers.ts';
+import type { Layers } from '../../../shared/ring/layers.ts';
+import { layersOf, ringHashOf } from '../../../shared/shard/shard-layers.ts';
 import { decodeStamp, floorOf, isTrusted, type Stamp } from '../../../shared/stamp/stamp.ts';
 import type { Installation, InstalledShard } from './installation.ts';
 import type { DrillShard } from './schedule.ts';
@@ -28,13 +28,8 @@ export interface ShardInventory {
 
 export async function takeInventory(installation: Installation, truth: Truth): Promise<ShardInventory[]> {
   const { config, shards } = installation;
-  const layers = new Layers<InstalledShard>(
-    config.rings.map(({ name, placement }) => ({
-      name,
-      placement: placement ?? 'balanced',
-      shards: new Map(shards.filter(({ ring }) => ring === name).map((shard) => [shard.name, shard])),
-    })),
-  );
+  const isIt = (ring: string, name: string) => (shard: InstalledShard) => shard.ring === ring && shard.name === name;
+  const layers = layersOf(config, (ring, name) => shards.find(isIt(ring.name, name)) as InstalledShard);
   return await Promise.all(shards.map((shard) => inventoryOf(shard, installation, layers, truth)));
 }
 
