@@ -22,6 +22,7 @@ import { explainFailures, resultTable } from './watch/text-report.ts';
 interface Options {
   readonly list?: true;
   readonly seconds?: number;
+  readonly rate?: number;
   readonly seed: number;
   readonly json?: string;
   readonly html?: string;
@@ -38,6 +39,11 @@ const command = new Command('npm run drill --')
     '--seconds <n>',
     'how long each drill is loaded after its quiet beginning (default: its own)',
     wholeNumber(5, 7_200),
+  )
+  .option(
+    '--rate <n>',
+    'load each with so many requests a second, whatever becomes of those before (default: its own shape)',
+    wholeNumber(1, 100_000),
   )
   .option(
     '--seed <n>',
@@ -96,7 +102,7 @@ async function drillAll(drills: readonly Drill[]): Promise<number> {
         const result = await runDrill({
           ground,
           product,
-          drill,
+          drill: options.rate === undefined ? drill : { ...drill, load: { kind: 'open', perSecond: options.rate } },
           seed,
           seconds: options.seconds ?? drill.seconds,
           folder: join(folder, drill.name),
