@@ -84,12 +84,14 @@ export class GatewayTelemetry {
     help: '1 while the shard is used, 0 while it is not.',
     labelNames: ['ring', 'shard'],
     registers: [this.registry],
+    aggregator: 'min',
   });
   readonly #shardState = new Gauge({
     name: 'ringfill_shard_state',
     help: '1 for the state that the shard is in: ok, refuses-writes, slow, refusing or down; 0 for the others.',
     labelNames: ['ring', 'shard', 'state'],
     registers: [this.registry],
+    aggregator: 'max',
   });
   readonly #shardChanges = new Counter({
     name: 'ringfill_shard_changes_total',
@@ -101,6 +103,7 @@ export class GatewayTelemetry {
     name: 'ringfill_origin_up',
     help: '1 while MySQL is used, 0 while it does not answer.',
     registers: [this.registry],
+    aggregator: 'min',
   });
 
   #shards: readonly Pick<Shard, 'ring' | 'name'>[] = [];
