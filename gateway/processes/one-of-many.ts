@@ -19,13 +19,17 @@ export class OneOfMany {
     return cluster.isWorker ? new OneOfMany(registry) : undefined;
   }
 
-  private constructor(registry: Registry) {
-    this.#registry = registry;
+  static measure(registry: Registry): void {
     new Gauge({
       name: 'ringfill_gateway_processes',
       help: 'Processes that share the port, and have answered.',
       registers: [registry],
     }).set(1);
+  }
+
+  private constructor(registry: Registry) {
+    this.#registry = registry;
+    OneOfMany.measure(registry);
     process.on('message', (message: ToProcess) => void this.#heard(message));
   }
 

@@ -1,14 +1,16 @@
 /**
- * Secrets from the environment and from files: `${NAME}`, `${NAME:-default}`, `${file:/run/secrets/name}`; `$${` is a
- * literal `${`. Done on the parsed values, so a secret can hold any character and never changes the file's structure.
+ * Secrets from the environment and from files: `${NAME}`, `${NAME:-default}`, `${file:/run/secrets/name}`,
+ * `${credential:name}` (systemd's LoadCredential=); `$${` is a literal `${`. Done on the parsed values, so a secret can hold any character and never changes the file's structure.
  *
  * For the same reason a reference in the login of a URL, `mysql://${USER}:${PASSWORD}@host`, is percent-encoded: whoever
  * sets the variable writes the password as it is, `@` and `/` included. One reference for the user, one for the password.
  */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { messageOf } from '../errors/errors.ts';
 
 const REFERENCE = /\$(\$\{)|\$\{([^}]*)\}/g;
+const CREDENTIAL = /^credential:([A-Za-z0-9._-]+)$/;
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
 
 /** @param path the names and indices that lead to the value with the reference. */
@@ -56,14 +58,24 @@ function loginOf(text: string): { start: number; end: number } {
 }
 
 function resolve(reference: string, env: NodeJS.ProcessEnv): string {
-  if (reference.startsWith('file:')) {
-    // Editors and `echo` leave a newline at the end; a secret never means it.
-    return readFileSync(reference.slice('file:'.length), 'utf8').replace(/\r?\n$/, '');
+  if (reference.startsWith('file:')) return secretIn(reference.slice('file:'.length));
+  const credential = CREDENTIAL.exec(reference)?.[1];
+  if (credential !== undefined) {
+    // systemd.exec(5), "Credentials": each service has a folder of its own.
+    const folder = env['CREDENTIALS_DIRECTORY'];
+    if (folder === undefined) throw new Error('CREDENTIALS_DIRECTORY is not set: systemd has loaded no credentials');
+    return secretIn(join(folder, credential));
   }
   const match = VARIABLE.exec(reference);
-  if (match === null) throw new Error('write ${NAME}, ${NAME:-default} or ${file:/path}; a literal ${ is $${');
+  if (match === null)
+    throw new Error('write ${NAME}, ${NAME:-default}, ${file:/path} or ${credential:name}; a literal ${ is $${');
   const [, name, fallback] = match;
   const value = env[name as string] ?? fallback;
   if (value === undefined) throw new Error(`the environment variable ${name} is not set`);
   return value;
+}
+
+/** Editors and `echo` leave a newline at the end; a secret never means it. */
+function secretIn(file: string): string {
+  return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
 }
