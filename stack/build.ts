@@ -1,10 +1,11 @@
 // `npm run build`: what the published package holds. TypeScript becomes JavaScript, and what the code reads at run time (Lua
-// scripts, pages) goes along, at the same place; and the configuration's JSON schema, for editors.
+// scripts, pages) goes along, at the same place; and what the configuration's schema is written out as: for editors, and for readers.
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { publishedSchema } from '../shared/config/published-schema.ts';
+import { configurationReference } from '../shared/config/reference.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const output = path.join(root, 'dist');
@@ -27,3 +28,4 @@ for (const folder of include.filter((name) => existsSync(path.join(root, name)))
 }
 chmodSync(path.join(output, 'cli', 'main.js'), 0o755);
 writeFileSync(path.join(root, 'ringfill.schema.json'), publishedSchema());
+writeFileSync(path.join(root, 'docs', 'configuration.md'), configurationReference());

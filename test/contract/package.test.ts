@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { isBuiltin } from 'node:module';
 import { publishedSchema } from '../../shared/config/published-schema.ts';
+import { configurationReference } from '../../shared/config/reference.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -105,4 +106,12 @@ test('dependencies are pinned, and the Node that strips types is asked for', () 
 
 test('ringfill.schema.json is the configuration’s schema as it is in the code (npm run build writes it)', () => {
   assert.equal(read('ringfill.schema.json'), publishedSchema());
+});
+
+test('docs/configuration.md has every setting as it is in the code (npm run build writes it)', () => {
+  const reference = read('docs/configuration.md');
+  assert.equal(reference, configurationReference());
+  for (const section of ['http', 'rings[]', 'tables.<name>', 'sync.outlets.files']) {
+    assert.ok(reference.includes(`## \`${section}\`\n`), section);
+  }
 });
