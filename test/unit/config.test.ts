@@ -424,6 +424,17 @@ test('a password in a URL may hold any character', () => {
   assert.equal(shard.host, '127.0.0.1:6379');
 });
 
+test('${credential:name} is what systemd has loaded for the service', () => {
+  const text = VALID.replace('${PASSWORD:-none}', '${credential:mysql-password}');
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'mysql-password'), 'sesame\n');
+  const { origin } = parseConfig(text, 'ringfill.yml', { CREDENTIALS_DIRECTORY: folder });
+  assert.equal(origin.url, 'mysql://ringfill:sesame@127.0.0.1:3306');
+  assert.match(only(text).message, /CREDENTIALS_DIRECTORY is not set/);
+  const elsewhere = text.replace('credential:mysql-password', 'credential:../mysql-password');
+  assert.match(only(elsewhere, { CREDENTIALS_DIRECTORY: folder }).message, /write \$\{NAME\}/);
+});
+
 test('outside of a login a reference is taken as it is', () => {
   const config = parseConfig(VALID.replace('127.0.0.1:3306', '${HOST}/${PATH}?socket=${SOCKET}'), 'ringfill.yml', {
     HOST: 'db:1',
