@@ -6,7 +6,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { parseRowId, percentDecode, percentEncode, splitRowIds } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
-import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { parseWritePosition, type WritePosition } from '../../shared/stamp/write-position.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Answer, Story } from '../journey/answer.ts';
@@ -44,7 +43,7 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     const target = parseTarget(request.raw.url ?? '');
     refuseUnknownParameters(target, []);
     const serving = generation();
-    const table = exposedTable(serving.tables, target);
+    const table = exposedTable(serving, target, request);
     const rowRequest = rowRequestOf(table, target.segments[2] ?? '', terms(request));
     const answer = await serving.serve(() => readRow(serving.ports, rowRequest));
     telemetry.answered(table.label, answer.story);
@@ -59,7 +58,7 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
     const target = parseTarget(request.raw.url ?? '');
     refuseUnknownParameters(target, ['ids']);
     const serving = generation();
-    const table = exposedTable(serving.tables, target);
+    const table = exposedTable(serving, target, request);
     const requests = rowRequestsOf(table, target.parameters.get('ids'), terms(request));
     const answers = await serving.serve(() => readMany(serving.ports, requests));
     for (const answer of answers) telemetry.answered(table.label, answer.story);
@@ -90,17 +89,25 @@ function writePosition(text: string): WritePosition {
   );
 }
 
-function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {
+function exposedTable({ tables, admission }: Generation, target: RequestTarget, { raw }: FastifyRequest): ExposedTable {
+  const { segments } = target;
   if (tables === undefined)
     throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
   if (segments[0] === '-')
     throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
   const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
   const exposed = tables.find(db, table);
+  admission?.admit(raw, `${db}.${table}`, rowsAskedFor(target, exposed));
   if (exposed === undefined) {
     throw new RequestRefused('table-not-exposed', 'No table of this name is exposed (tables, in the configuration).');
   }
   return exposed;
+}
+
+/** Counted before anything is parsed, which is for those alone who may ask. */
+function rowsAskedFor({ parameters }: RequestTarget, table: ExposedTable | undefined): number {
+  const parts = parameters.get('ids')?.split(/,|%2C/i).length ?? 1;
+  return Math.ceil(parts / (table?.schema.key.length ?? 1));
 }
 
 function rowRequestOf(table: ExposedTable, rawSegment: string, rowTerms: Terms): RowRequest {

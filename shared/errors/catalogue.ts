@@ -20,6 +20,10 @@ export const catalogue = {
   'route-not-found': { status: 404, title: 'Nothing here' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'uri-too-long': { status: 414, title: 'The URL is too long' },
+  unauthenticated: { status: 401, title: 'An API key is needed' },
+  'not-permitted': { status: 403, title: 'The API key is not for this' },
+  'request-timeout': { status: 408, title: 'The request did not arrive in time' },
+  'rate-limited': { status: 429, title: 'Too many rows a second' },
 
   // The servers behind us: retry later.
   'origin-unreachable': { status: 503, title: 'MySQL cannot be reached' },
@@ -59,6 +63,10 @@ export const catalogue = {
   'dead-letter-unknown': { title: 'There is no dead letter of this id' },
   'not-a-mirror': { title: 'The table is not a mirror' },
   'listen-failed': { title: 'The gateway cannot listen there' },
+  'public-without-access': { title: 'Everybody could read the exposed rows' },
+  'keys-unusable': { title: 'The file of API keys cannot be used' },
+  'key-unknown': { title: 'There is no such API key' },
+  'certificate-unusable': { title: 'The certificate to listen with cannot be used' },
 } as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
 
 export type ErrorCode = keyof typeof catalogue;
