@@ -38,7 +38,7 @@ export class Admission {
   readonly #addresses: ClientAddresses;
   readonly #perAddress: RateLimit | undefined;
   readonly #perKey: RateLimit | undefined;
-  /** Of the log, for each address: the metrics count them all. */
+  /** Of the log, for each reason and address: the metrics count them all. */
   readonly #lines = new RateLimit({ rowsPerSecond: 1, burstRows: 10 });
 
   constructor({ config: { http, access }, metrics, log }: AdmissionOptions) {
@@ -121,7 +121,7 @@ export class Admission {
     const { code, reason, keyId: key } = error;
     const address = this.#addresses.of(request);
     this.#metrics.refused(reason);
-    if (this.#lines.take(address, 1) > 0) return;
+    if (this.#lines.take(`${reason} ${address}`, 1) > 0) return;
     this.#log.info({ code, reason, address, key, table: table?.slice(0, NAME_SHOWN) }, 'request refused');
   }
 }
