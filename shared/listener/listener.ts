@@ -64,10 +64,10 @@ export class Listener {
     };
     const server =
       this.#certificate === undefined
-        ? createServer(options, handler)
+        ? createServer(options, inTurn(handler))
         : createSecureServer(
             { ...options, ...this.#certificate.options, handshakeTimeout: this.#settings.receiveTimeoutMs },
-            handler,
+            inTurn(handler),
           );
     server.maxConnections = this.#settings.connectionsMax;
     server.on('drop', () => metrics.refused());
@@ -146,4 +146,29 @@ export class Listener {
 
 function expiry({ expiresMs }: Certificate): { readonly expires: string } {
   return { expires: new Date(expiresMs).toISOString() };
+}
+
+/**
+ * Of requests that are sent ahead on one connection (RFC 9112, section 9.3.2) each waits until the one before has been
+ * answered, and the answer taken. Node would begin all of them at once, and a client that reads nothing could have the work
+ * of thousands done, and their answers kept. Meanwhile no more is read from it than what has arrived.
+ */
+function inTurn(handler: RequestListener): RequestListener {
+  const waitingOn = new WeakMap<Socket, number>();
+  return (request, response) => {
+    // Node gives a response its connection when it is its turn.
+    if (response.socket !== null) {
+      handler(request, response);
+      return;
+    }
+    const { socket } = request;
+    waitingOn.set(socket, (waitingOn.get(socket) ?? 0) + 1);
+    socket.pause();
+    response.once('socket', () => {
+      const stillWaiting = (waitingOn.get(socket) ?? 0) - 1;
+      waitingOn.set(socket, stillWaiting);
+      handler(request, response);
+      if (stillWaiting === 0) socket.resume();
+    });
+  };
 }
