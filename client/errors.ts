@@ -28,6 +28,7 @@ export type GatewayCode =
   | 'origin-overloaded'
   | 'origin-refused'
   | 'origin-login-refused'
+  | 'origin-untrusted'
   | 'sync-lost'
   | 'mirror-unavailable'
   | 'write-not-applied'

@@ -49,6 +49,7 @@ function publicDetail({ code }: OriginUnavailable): string {
       return 'Too many reads wait for MySQL already, and the cache alone cannot answer this request. Try again soon.';
     case 'origin-refused':
     case 'origin-login-refused':
+    case 'origin-untrusted':
       return 'MySQL refused to read the row, and the cache alone cannot answer this request. The operator has to mend this.';
   }
 }

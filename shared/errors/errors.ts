@@ -43,7 +43,8 @@ export type OriginTrouble =
   | 'origin-timeout'
   | 'origin-overloaded'
   | 'origin-refused'
-  | 'origin-login-refused';
+  | 'origin-login-refused'
+  | 'origin-untrusted';
 
 /** Wait, or serve what has expired: MySQL cannot answer this read now. */
 export class OriginUnavailable extends Error {
