@@ -16,14 +16,17 @@ export function urlOption(): Option {
   });
 }
 
-/** Trouble is told on stderr, and the exit code is 1. */
+/** With the API key of RINGFILL_KEY, if there is one: arguments stand in `ps`. Trouble is told on stderr, and the exit code is 1. */
 export async function askGateway(url: string, ask: (client: RingfillClient) => Promise<void>): Promise<void> {
-  const client = new RingfillClient({ url });
+  const key = process.env['RINGFILL_KEY'];
+  const client = new RingfillClient({ url, ...(key ? { headers: { authorization: `Bearer ${key}` } } : {}) });
   try {
     await ask(client);
   } catch (error) {
     if (!(error instanceof RingfillError)) throw error;
     process.stderr.write(`${error.message}\n`);
+    if (error.code === 'unauthenticated')
+      process.stderr.write('Give the API key in the environment: RINGFILL_KEY=rf_…\n');
     if (error.code === 'gateway-unreachable') {
       process.stderr.write('Start one with `npm start` or `ringfill gateway`, or say where it is: --url URL\n');
     }

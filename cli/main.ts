@@ -12,6 +12,7 @@ import { gatewayCommand } from './commands/gateway.ts';
 import { initCommand } from './commands/init.ts';
 import { demoCommand } from './commands/demo.ts';
 import { getCommand } from './commands/get.ts';
+import { keyCommand } from './commands/key.ts';
 import { ownerCommand } from './commands/owner.ts';
 import { positionCommand } from './commands/position.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -32,6 +33,7 @@ const program = new Command('ringfill')
   .addCommand(getCommand())
   .addCommand(ringCommand())
   .addCommand(ownerCommand())
+  .addCommand(keyCommand())
   .addCommand(snapshotCommand())
   .addCommand(positionCommand())
   .addCommand(deadLettersCommand())

@@ -2,12 +2,14 @@
  * The gateway's HTTP application, built without listening. Every error leaves as a problem document, whoever found it:
  * a route, the router, the HTTP parser.
  */
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { guardOperations } from '../shared/access/operations-guard.ts';
 import { codeOf, messageOf, OriginUnavailable, RequestRefused } from '../shared/errors/errors.ts';
-import type { AnswerCode } from '../shared/errors/catalogue.ts';
+import type { Listener } from '../shared/listener/listener.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Generation } from './generation.ts';
 import { openApiDocument } from './http/openapi.ts';
@@ -25,6 +27,7 @@ export interface AppOptions {
   readonly log: Log;
   /** Of all processes that share the port; missing where there is one. */
   readonly metrics?: (() => Promise<string>) | undefined;
+  readonly listener: Listener;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
 }
@@ -33,16 +36,19 @@ export interface AppOptions {
 const PATH_SEGMENT_MAX = 16_384;
 
 /** Of the URL and the headers together: 1,000 ids of 20 digits, or of 16 bytes in hex, fit. Node's own limit is 16 KiB. */
-const HEADER_BYTES_MAX = 65_536;
+export const HEADER_BYTES_MAX = 65_536;
+
+/** For whoever has been told that he is cut off, to hear of it. */
+const LAST_WORD_MS = 1_000;
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { telemetry, log } = options;
+  const { generation, telemetry, log, listener } = options;
   const app = fastify({
     logger: false,
     routerOptions: { maxParamLength: PATH_SEGMENT_MAX, caseSensitive: true },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    serverFactory: (handler) => listener.createServer(handler) as Server,
     frameworkErrors: (error, _request, reply) => {
       send(reply as unknown as FastifyReply, problemOfHttp(error), telemetry);
     },
@@ -73,6 +79,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     else done();
   });
 
+  guardOperations(app, (request) => generation().admission?.admitOperation(request));
   // The document is made when it is asked for: the tables may be known only later.
   await app.register(swagger, { mode: 'dynamic', openapi: { info: { title: 'ringfill', version: options.version } } });
   await app.register(swaggerUi, {
@@ -113,17 +120,27 @@ function problemOfHttp(error: unknown): Problem {
 
 /** What the HTTP parser refused never became a request; it is answered on the bare socket. */
 function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const answer = problemOfUnreadable(error);
+  if (answer === undefined || !socket.writable) {
     socket.destroy();
     return;
   }
-  const code: AnswerCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri-too-long' : 'bad-request';
-  const detail =
-    code === 'uri-too-long'
-      ? `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.`
-      : 'This cannot be read as HTTP/1.1; characters outside ASCII must be percent-encoded.';
-  const { status, headers, body } = problem(code, detail);
+  const { status, code, headers, body } = answer;
   const fields = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
   const lines = fields.map(([name, value]) => `${name}: ${value}`);
   socket.end(`HTTP/1.1 ${status} ${code}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+  // It need not close its side, and would keep the connection.
+  setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
+}
+
+/** Nothing where there is nobody to talk to in HTTP: a connection that broke, a TLS handshake that failed. */
+function problemOfUnreadable({ code = '' }: NodeJS.ErrnoException): Problem | undefined {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return problem('request-timeout', 'The request did not arrive in time.');
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const detail = `The URL and headers together are longer than ${HEADER_BYTES_MAX / 1024} KiB.`;
+    return problem('uri-too-long', detail);
+  }
+  if (!code.startsWith('HPE_')) return undefined;
+  const detail = 'This cannot be read as HTTP/1.1; characters outside ASCII must be percent-encoded.';
+  return problem('bad-request', detail);
 }

@@ -7,14 +7,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { refuseOpening } from '../shared/access/open-to-everybody.ts';
 import { type Afterwards, ConfigReloads, NotInTime } from '../shared/config/config-reloads.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
 import { unlessAborted } from '../shared/lifecycle/unless-aborted.ts';
+import { Listener } from '../shared/listener/listener.ts';
 import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
-import { buildApp } from './app.ts';
+import { buildApp, HEADER_BYTES_MAX } from './app.ts';
 import { GatewayMemory, Generation } from './generation.ts';
 import { OneOfMany } from './processes/one-of-many.ts';
 import { GatewayTelemetry } from './telemetry.ts';
@@ -39,6 +41,7 @@ export class Gateway {
   readonly #oneOfMany: OneOfMany | undefined;
   readonly #reloads: ConfigReloads;
   readonly #reloadTimeoutMs: number;
+  readonly #listener: Listener;
   /** Where it listens cannot be changed while it runs. */
   readonly #address: Pick<Config['http'], 'host' | 'port'>;
   readonly #stopping = new AbortController();
@@ -50,6 +53,7 @@ export class Gateway {
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
 
+  /** Throws SetupError where the certificate or the API keys cannot be used. */
   constructor({ config, configSha256, version, log, reloadTimeoutMs = RELOAD_TIMEOUT_MS }: GatewayOptions) {
     this.#version = version;
     this.#log = log;
@@ -57,6 +61,12 @@ export class Gateway {
     this.#oneOfMany = OneOfMany.join(this.#telemetry.registry);
     this.#address = config.http;
     this.#reloadTimeoutMs = reloadTimeoutMs;
+    this.#listener = new Listener({
+      settings: config.http,
+      headerBytesMax: HEADER_BYTES_MAX,
+      metrics: this.#telemetry.listener,
+      log,
+    });
     this.#generation = this.#generationOf(config);
     this.#generation.measure();
     const { config: metrics } = this.#telemetry;
@@ -101,7 +111,9 @@ export class Gateway {
     signal.throwIfAborted();
     let url: string;
     try {
-      url = await this.#app.listen({ host: this.#address.host, port: this.#address.port });
+      const heardAt = await this.#app.listen({ host: this.#address.host, port: this.#address.port });
+      // Fastify does not know how the server that it was given is spoken to.
+      url = this.#listener.isSecure ? heardAt.replace(/^http:/, 'https:') : heardAt;
     } catch (error) {
       throw listenFailed(error, this.#address);
     }
@@ -127,6 +139,7 @@ export class Gateway {
     const { drainMs } = this.#generation.config.http;
     if (this.#generation.tables !== undefined && drainMs > 0) await sleep(drainMs);
     await this.#closeListener();
+    this.#listener.stop();
     await Promise.all([...this.#generations].map((generation) => generation.stop()));
     await reloaded;
     this.#log.info('stopped');
@@ -155,6 +168,8 @@ export class Gateway {
 
   /** Throws SetupError; NotInTime; the signal's reason. Then nothing has changed. */
   async #adopt({ config }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
+    refuseOpening(this.#address.host, config);
+    const useListenerSettings = this.#listener.prepare(config.http);
     const next = this.#generationOf(config);
     const late = AbortSignal.timeout(this.#reloadTimeoutMs);
     const inTime = AbortSignal.any([signal, late]);
@@ -170,6 +185,7 @@ export class Gateway {
     old.measureNoMore();
     this.#generation = next;
     next.measure();
+    useListenerSettings();
     if (config.log.level !== old.config.log.level) this.#log.level = config.log.level;
     this.#tellWhatStays(config.http);
     return () => this.#retire(old);
@@ -191,7 +207,8 @@ export class Gateway {
   }
 
   #tellWhatStays(http: Config['http']): void {
-    const changed = (['host', 'port'] as const).filter((setting) => http[setting] !== this.#address[setting]);
+    const changed: string[] = (['host', 'port'] as const).filter((setting) => http[setting] !== this.#address[setting]);
+    if ((http.tls !== undefined) !== this.#listener.isSecure) changed.push('tls');
     if (changed.length === 0) return;
     this.#log.warn({ settings: changed.map((setting) => `http.${setting}`) }, 'settings changed that need a restart');
   }
@@ -203,6 +220,7 @@ export class Gateway {
       telemetry: this.#telemetry,
       log: this.#log,
       metrics: this.#oneOfMany?.metrics,
+      listener: this.#listener,
       whyNotReady: () => {
         if (this.#stopping.signal.aborted) return 'stopping';
         return this.#generation.tables === undefined ? notAnswered(this.#generation) : undefined;

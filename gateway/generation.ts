@@ -18,6 +18,7 @@ import { shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard, ShardCondition } from '../shared/shard/shard.ts';
 import { HighestStamps } from '../shared/stamp/stamp-reader.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import { type Admission, admissionOf } from '../shared/access/admission.ts';
 import { Flights } from './journey/flights.ts';
 import type { Ports } from './journey/ports.ts';
 import { AnsweredAhead } from './journey/answered-ahead.ts';
@@ -45,6 +46,8 @@ export interface GenerationOptions {
 export class Generation {
   readonly config: Config;
   readonly ports: Ports;
+  /** Nothing where everybody may read as much as he likes. */
+  readonly admission: Admission | undefined;
   readonly #log: Log;
   readonly #telemetry: GatewayTelemetry;
   readonly #pool: OriginPool;
@@ -60,11 +63,12 @@ export class Generation {
   #tables: ExposedTables | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** Throws SetupError where a server's URL is not one. */
+  /** Throws SetupError where a server's URL is not one, or the API keys cannot be read. */
   constructor({ config, memory, telemetry, log }: GenerationOptions) {
     this.config = config;
     this.#log = log;
     this.#telemetry = telemetry;
+    this.admission = admissionOf({ config, metrics: telemetry.access, log });
     this.#pool = new OriginPool({
       url: config.origin.url,
       connections: config.origin.connections,
@@ -131,6 +135,8 @@ export class Generation {
   measure(): void {
     this.#isMeasured = true;
     this.#telemetry.shardsAre(this.#layers.shards);
+    this.#telemetry.access.keysAre(0);
+    this.admission?.measure();
     this.#measureOrigin();
   }
 
@@ -167,6 +173,7 @@ export class Generation {
   async #stop(): Promise<void> {
     this.#stopping.abort();
     this.#tables?.stop();
+    this.admission?.stop();
     for (const shard of this.#layers.shards) shard.stop();
     await Promise.all([this.#pool, ...this.#replicas].map((pool) => pool.stop()));
   }

@@ -9,6 +9,8 @@ import {
   type ShardCondition,
   type ShardState,
 } from '../shared/shard/shard.ts';
+import { AccessMetrics } from '../shared/access/access-metrics.ts';
+import { ListenerMetrics } from '../shared/listener/listener-metrics.ts';
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import { TallyCounter, TallyHistogram } from '../shared/telemetry/tallies.ts';
 import type { Story } from './journey/answer.ts';
@@ -22,6 +24,8 @@ const SHARD_STATES: readonly ShardState[] = ['ok', 'down'];
 export class GatewayTelemetry {
   readonly registry = new Registry();
   readonly config = new ConfigMetrics(this.registry);
+  readonly access = new AccessMetrics(this.registry);
+  readonly listener = new ListenerMetrics(this.registry);
 
   readonly #requests = new TallyCounter({
     name: 'ringfill_rows_total',

@@ -7,17 +7,22 @@
  * stops it, with all that is wrong in one message.
  */
 import type { FastifyInstance } from 'fastify';
+import { AccessMetrics } from '../shared/access/access-metrics.ts';
+import { type Admission, admissionOf } from '../shared/access/admission.ts';
+import { refuseOpening } from '../shared/access/open-to-everybody.ts';
 import { type Afterwards, ConfigReloads, NotInTime } from '../shared/config/config-reloads.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import type { Config, SyncConfig } from '../shared/config/schema.ts';
 import { codeOf, messageOf, SetupError } from '../shared/errors/errors.ts';
+import { Listener } from '../shared/listener/listener.ts';
+import { ListenerMetrics } from '../shared/listener/listener-metrics.ts';
 import { unlessAborted } from '../shared/lifecycle/unless-aborted.ts';
 import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { AuditMetrics } from './audit/audit-metrics.ts';
 import type { Station } from './capture/capture-run.ts';
 import { Generation } from './generation.ts';
-import { buildOperations } from './operations.ts';
+import { buildOperations, HEADER_BYTES_MAX } from './operations.ts';
 import { SyncWorkerTelemetry } from './telemetry.ts';
 
 export interface SyncWorkerOptions {
@@ -41,7 +46,9 @@ export class SyncWorker {
   readonly #onStation: (station: Station | 'applied') => void;
   readonly #telemetry: SyncWorkerTelemetry;
   readonly #auditMetrics: AuditMetrics;
+  readonly #accessMetrics: AccessMetrics;
   readonly #operations: FastifyInstance;
+  readonly #listener: Listener;
   readonly #reloads: ConfigReloads;
   readonly #reloadTimeoutMs: number;
   /** Where it listens cannot be changed while it runs. */
@@ -50,11 +57,13 @@ export class SyncWorker {
   readonly #ended = Promise.withResolvers<void>();
   /** That works, or is about to. */
   #generation: Generation;
+  /** Nothing where everybody may ask it. */
+  #admission: Admission | undefined;
   #configSha256: string | undefined;
   #starting: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** Throws SetupError where the configuration has no `sync`, or cannot be. */
+  /** Throws SetupError where the configuration has no `sync`, or its certificate or API keys cannot be used. */
   constructor(options: SyncWorkerOptions) {
     const { config, configSha256, version, log, onStation = () => undefined } = options;
     this.#log = log;
@@ -73,10 +82,22 @@ export class SyncWorker {
     this.#configSha256 = configSha256;
     this.#generation = this.#generationOf(config);
     const { http, sync } = this.#generation.config;
+    const metricsOfListener = new ListenerMetrics(this.#telemetry.registry);
+    this.#listener = new Listener({
+      settings: http,
+      headerBytesMax: HEADER_BYTES_MAX,
+      metrics: metricsOfListener,
+      log,
+    });
+    this.#accessMetrics = new AccessMetrics(this.#telemetry.registry);
+    this.#admission = this.#admissionOf(config);
+    this.#admission?.measure();
     this.#address = { host: http.host, port: sync.port };
     this.#reloads = new ConfigReloads({ adopt: (loaded, signal) => this.#adopt(loaded, signal), metrics, log });
     this.#operations = buildOperations({
       telemetry: this.#telemetry,
+      listener: this.#listener,
+      admission: () => this.#admission,
       whyNotReady: () => (this.#stopping.signal.aborted ? 'stopping' : this.#generation.whyNotReady),
       status: () => ({
         version,
@@ -149,6 +170,8 @@ export class SyncWorker {
     await this.#generation.stop();
     await this.#starting?.catch(() => undefined);
     await this.#operations.close();
+    this.#listener.stop();
+    this.#admission?.stop();
     this.#ended.resolve();
     this.#log.info('stopped');
   }
@@ -163,8 +186,37 @@ export class SyncWorker {
     });
   }
 
+  /** Throws SetupError. */
+  #admissionOf(config: Config): Admission | undefined {
+    return admissionOf({ config, metrics: this.#accessMetrics, log: this.#log });
+  }
+
+  #admit(admission: Admission | undefined): void {
+    this.#admission?.stop();
+    this.#admission = admission;
+    this.#accessMetrics.keysAre(0);
+    admission?.measure();
+  }
+
   /** Throws SetupError; NotInTime; the signal's reason. Then it is as it was before, or begins to be. */
   async #adopt({ config, sha256 }: LoadedConfig, signal: AbortSignal): Promise<Afterwards> {
+    refuseOpening(this.#address.host, config);
+    const useListenerSettings = this.#listener.prepare(config.http);
+    const admission = this.#admissionOf(config);
+    try {
+      await this.#adoptGeneration(config, signal);
+    } catch (error) {
+      admission?.stop();
+      throw error;
+    }
+    useListenerSettings();
+    this.#admit(admission);
+    this.#configSha256 = sha256;
+    this.#tellWhatStays(this.#generation.config);
+    return async () => undefined;
+  }
+
+  async #adoptGeneration(config: Config, signal: AbortSignal): Promise<void> {
     const next = this.#generationOf(config);
     await this.#inTime(next, signal, this.#reloadTimeoutMs, () => next.prepare());
     const old = this.#generation;
@@ -179,9 +231,6 @@ export class SyncWorker {
       throw error;
     }
     this.#watch(next);
-    this.#configSha256 = sha256;
-    this.#tellWhatStays(next.config);
-    return async () => undefined;
   }
 
   /** Where that fails or takes too long, the generation is stopped. */
@@ -215,6 +264,7 @@ export class SyncWorker {
     const settings = [
       ...(http.host === this.#address.host ? [] : ['http.host']),
       ...(sync.port === this.#address.port ? [] : ['sync.port']),
+      ...((http.tls !== undefined) === this.#listener.isSecure ? [] : ['http.tls']),
     ];
     if (settings.length > 0) this.#log.warn({ settings }, 'settings changed that need a restart');
   }
@@ -222,7 +272,8 @@ export class SyncWorker {
   async #listen(): Promise<string> {
     const { host, port } = this.#address;
     try {
-      return await this.#operations.listen({ host, port });
+      const heardAt = await this.#operations.listen({ host, port });
+      return this.#listener.isSecure ? heardAt.replace(/^http:/, 'https:') : heardAt;
     } catch (error) {
       const isTaken = codeOf(error) === 'EADDRINUSE';
       const message = isTaken ? `port ${port} on ${host} is taken by another process` : messageOf(error);

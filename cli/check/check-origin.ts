@@ -173,7 +173,7 @@ export function adviceOn(code: string | undefined): string {
     case 'HANDSHAKE_NO_SSL_SUPPORT':
       return 'the server has no TLS: give it a certificate, or take ?ssl-mode= out of origin.url';
     case 'HANDSHAKE_SSL_ERROR':
-      return 'the certificate is not trusted: give its authority by ?ssl-ca=/path in origin.url';
+      return 'the certificate is not trusted: give its authority by ?ssl-ca=/path, and the host as the certificate names it, in origin.url';
     default:
       return 'see that the server runs, that this machine may reach it (firewall), and that it is MySQL that listens there';
   }

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Config } from '../../shared/config/schema.ts';
 import { codeOf, messageOf } from '../../shared/errors/errors.ts';
+import { isUntrusted } from '../../shared/errors/untrusted.ts';
 import { leaseKey } from '../../shared/key/cache-key.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import { copiesOf } from '../../shared/origin/exposed-table.ts';
@@ -137,7 +138,9 @@ class ShardCheck {
       ? `correct host and port; is it a server with TLS? Then write rediss://`
       : sentinel
         ? 'see that the Sentinels run, that they know the group by this name, and that this machine reaches the master they name'
-        : adviceOn(codeOf(error), tls !== undefined);
+        : isUntrusted(error)
+          ? 'name the authority that signed its certificate (?ca=/path), and the host as the certificate does (or ?servername=)'
+          : adviceOn(codeOf(error), tls !== undefined);
     this.#add('reachable', 'unmet', `${this.#address}: ${found}`, {
       why: 'The gateway goes round it: its rows are read from the next ring, or from MySQL.',
       mend: [`# ${advice}`, ...(sentinel ? [] : [`${this.#cli} PING`])],

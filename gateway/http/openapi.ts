@@ -57,6 +57,9 @@ const CONDITIONS = [
 const ERRORS = {
   '304': { description: 'Not modified.' },
   '400': problemAnswer('The request cannot be read, or the id is not in its canonical spelling.'),
+  '401': problemAnswer('No API key, or none that is valid; where the gateway asks for one.'),
+  '403': problemAnswer('The API key is not for this table.'),
+  '429': retryAnswer('More rows a second than the address or the key may read.'),
   '404': problemAnswer('No such row, or the table is not exposed; `code` says which.'),
   '503': retryAnswer('Not cached, and MySQL cannot be asked now.'),
   '504': problemAnswer('Only the cache was asked, and it does not have the row.'),
@@ -130,7 +133,10 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
         },
       },
     },
+    // Either none, or a key: it is for the operator to say.
+    security: [{}, { key: [] }],
     components: {
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, rf_….' } },
       schemas: {
         Rows: {
           type: 'object',

@@ -19,7 +19,7 @@ export const PROBLEM_TYPE = 'application/problem+json';
 /** What any error is to a client. One that nobody expected says nothing of its inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof RequestRefused) {
-    return problem(error.code, error.message, PASSES.has(error.code) ? { 'retry-after': '1' } : {});
+    return problem(error.code, error.message, PASSES.has(error.code) ? { 'retry-after': '1' } : error.headers);
   }
   if (error instanceof OriginUnavailable) {
     return problem(error.code, publicDetail(error), { 'retry-after': String(error.retryAfterSeconds) });
@@ -49,6 +49,7 @@ function publicDetail({ code }: OriginUnavailable): string {
       return 'Too many reads wait for MySQL already, and the cache alone cannot answer this request. Try again soon.';
     case 'origin-refused':
     case 'origin-login-refused':
+    case 'origin-untrusted':
       return 'MySQL refused to read the row, and the cache alone cannot answer this request. The operator has to mend this.';
   }
 }

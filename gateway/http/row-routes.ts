@@ -18,7 +18,7 @@ import type { GatewayTelemetry } from '../telemetry.ts';
 import { termsOf } from './cache-control.ts';
 import { cacheStatus, cacheStatusOfMany } from './cache-status.ts';
 import { problem } from './problem.ts';
-import { manyRows, type ManyRows, RowTargets } from './row-targets.ts';
+import { type Admit, manyRows, type ManyRows, RowTargets } from './row-targets.ts';
 import { sendJson } from './send-json.ts';
 
 export interface RowRoutesOptions {
@@ -38,7 +38,8 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
 
   app.get('/:db/:table/:id', (request, reply) => {
     const serving = generation();
-    const rowRequest = targets.one(request.raw.url ?? '', serving.tables, terms(request));
+    const named = targets.one(request.raw.url ?? '', serving.tables, admitting(serving, request));
+    const rowRequest = onTerms(named, terms(request));
     const exchange = new RowExchange({ request, reply, options, serving }, rowRequest);
     serving.began();
     readRow(serving.ports, rowRequest, exchange);
@@ -46,11 +47,12 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
 
   app.get('/:db/:table', (request, reply) => {
     const serving = generation();
-    const many = manyRows(request.raw.url ?? '', serving.tables, terms(request));
+    const many = manyRows(request.raw.url ?? '', serving.tables, admitting(serving, request));
+    const accepted = terms(request);
     const exchange = new ManyExchange({ request, reply, options, serving }, many);
     serving.began();
     for (const [index, rowRequest] of many.requests.entries()) {
-      readRow(serving.ports, rowRequest, exchange.readerOf(index));
+      readRow(serving.ports, onTerms(rowRequest, accepted), exchange.readerOf(index));
     }
   });
 }
@@ -169,6 +171,15 @@ class ManyExchange {
     const stories = answers.map(({ story }): Story => story);
     sendJson(request, reply, bodyOfMany(answers), ['cache-status', cacheStatusOfMany(stories)]);
   }
+}
+
+/** Nothing where everybody may read. */
+function admitting({ admission }: Generation, { raw }: FastifyRequest): Admit | undefined {
+  return admission && ((table, rows) => admission.admit(raw, table, rows));
+}
+
+function onTerms(request: RowRequest, accepted: Terms): RowRequest {
+  return accepted === request.terms ? request : { ...request, terms: accepted };
 }
 
 function terms({ headers }: FastifyRequest): Terms {

@@ -10,10 +10,16 @@ import { parseRowId, percentDecode, percentEncode, splitRowIds } from '../../sha
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
-import { ANY_TERMS, type RowRequest, type Terms } from '../journey/row-request.ts';
+import { ANY_TERMS, type RowRequest } from '../journey/row-request.ts';
 import { parseTarget, refuseUnknownParameters, type RequestTarget } from './request-target.ts';
 
 export const IDS_MAX = 1_000;
+
+/**
+ * Whether the client may read so many rows of a table, exposed or not. Asked before more is told than that.
+ * Throws AccessRefused.
+ */
+export type Admit = (table: string, rows: number) => void;
 
 /** How many targets are remembered, at least; twice as many at most. 20,000 take about 10 MB. */
 const REMEMBERED = 20_000;
@@ -29,21 +35,22 @@ interface Remembered {
 export class RowTargets {
   readonly #remembered = new RecentMap<string, Remembered>(REMEMBERED);
 
-  /** `/db/table/id` */
-  one(url: string, tables: ExposedTables | undefined, terms: Terms): RowRequest {
+  /** `/db/table/id`, whatever is accepted of it. */
+  one(url: string, tables: ExposedTables | undefined, admit: Admit | undefined): RowRequest {
     const known = this.#remembered.get(url);
     if (known !== undefined && known.tables === tables && known.schema === known.request.table.schema) {
-      return terms === ANY_TERMS ? known.request : { ...known.request, terms };
+      admit?.(known.request.table.label, 1);
+      return known.request;
     }
     const target = parseTarget(url);
     refuseUnknownParameters(target, []);
-    const table = exposedTable(tables, target);
+    const table = exposedTable(tables, target, admit);
     const { schema } = table;
-    const request = rowRequestOf(table, target.segments[2] ?? '', ANY_TERMS);
+    const request = rowRequestOf(table, target.segments[2] ?? '');
     if (tables !== undefined && url.length <= REMEMBERED_LENGTH_MAX) {
       this.#remembered.set(url, { tables, schema, request });
     }
-    return { ...request, terms };
+    return request;
   }
 }
 
@@ -53,11 +60,11 @@ export interface ManyRows {
   readonly requests: readonly RowRequest[];
 }
 
-/** `/db/table?ids=…` */
-export function manyRows(url: string, tables: ExposedTables | undefined, terms: Terms): ManyRows {
+/** `/db/table?ids=…`, whatever is accepted of it. */
+export function manyRows(url: string, tables: ExposedTables | undefined, admit: Admit | undefined): ManyRows {
   const target = parseTarget(url);
   refuseUnknownParameters(target, ['ids']);
-  const table = exposedTable(tables, target);
+  const table = exposedTable(tables, target, admit);
   const rawIds = target.parameters.get('ids');
   const wanted = `/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}?ids=…`;
   if (rawIds === undefined) throw new RequestRefused('ids-missing', `Name the rows: ${wanted}, at most ${IDS_MAX}.`);
@@ -65,23 +72,35 @@ export function manyRows(url: string, tables: ExposedTables | undefined, terms: 
   if (segments.length > IDS_MAX) {
     throw new RequestRefused('too-many-ids', `${segments.length} ids in one request; at most ${IDS_MAX}.`);
   }
-  return { table, requests: segments.map((segment) => rowRequestOf(table, segment, terms)) };
+  return { table, requests: segments.map((segment) => rowRequestOf(table, segment)) };
 }
 
-function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {
+function exposedTable(
+  tables: ExposedTables | undefined,
+  target: RequestTarget,
+  admit: Admit | undefined,
+): ExposedTable {
+  const { segments } = target;
   if (tables === undefined)
     throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
   if (segments[0] === '-')
     throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
   const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
   const exposed = tables.find(db, table);
+  admit?.(`${db}.${table}`, rowsAskedFor(target, exposed));
   if (exposed === undefined) {
     throw new RequestRefused('table-not-exposed', 'No table of this name is exposed (tables, in the configuration).');
   }
   return exposed;
 }
 
-function rowRequestOf(table: ExposedTable, rawSegment: string, terms: Terms): RowRequest {
+/** Counted before anything is parsed, which is for those alone who may ask. */
+function rowsAskedFor({ parameters }: RequestTarget, table: ExposedTable | undefined): number {
+  const parts = parameters.get('ids')?.split(/,|%2C/i).length ?? 1;
+  return Math.ceil(parts / (table?.schema.key.length ?? 1));
+}
+
+function rowRequestOf(table: ExposedTable, rawSegment: string): RowRequest {
   const id = parseRowId(table.schema.key, rawSegment);
-  return { table, id, cacheKey: table.cacheKey(id), terms };
+  return { table, id, cacheKey: table.cacheKey(id), terms: ANY_TERMS };
 }

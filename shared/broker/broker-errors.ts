@@ -1,5 +1,6 @@
 /** What the broker says, as what the caller does about it: wait (BrokerUnavailable), or stop and have it mended (SetupError). */
 import { messageOf, SetupError } from '../errors/errors.ts';
+import { isUntrusted } from '../errors/untrusted.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
 
 /** Weather: it is not there, or not now. Whoever wanted something begins anew when it is back. */
@@ -55,6 +56,16 @@ export function connectionError(error: unknown): SetupError | BrokerUnavailable 
       why,
       'check the path of sync.broker.url; rabbitmqctl list_permissions -p <vhost> shows who may',
       error,
+    );
+  }
+  if (isUntrusted(error)) {
+    const mend =
+      'name the authority that signed its certificate (?ca=/path), and the host as the certificate does, in sync.broker.url';
+    return new SetupError(
+      [{ code: 'broker-untrusted', where: 'sync.broker.url', message: `RabbitMQ: ${message}`, mend }],
+      {
+        cause: error,
+      },
     );
   }
   return new BrokerUnavailable(message === '' ? 'no connection' : message, { cause: error });

@@ -36,7 +36,7 @@ export function brokerAddress(text: string): BrokerAddress {
       vhost: url.pathname.replace(/^\//, '') || '/',
       ...login,
     },
-    socket: tlsOptions(url.searchParams),
+    socket: tlsOptions(url),
   };
 }
 
@@ -46,9 +46,11 @@ export function describeBroker(url: string): string {
   return `${hostname}:${port}${vhost === '/' ? '' : `/${vhost}`}`;
 }
 
-function tlsOptions(parameters: URLSearchParams): SocketOptions {
+function tlsOptions({ protocol, searchParams }: URL): SocketOptions {
+  if (protocol === 'amqp:' && searchParams.size > 0)
+    throw new Error('amqp:// takes no parameters; for TLS write amqps://');
   const options: Record<string, unknown> = {};
-  for (const [parameter, value] of parameters) {
+  for (const [parameter, value] of searchParams) {
     if (TLS_FILES.has(parameter)) options[parameter] = readFileSync(value);
     else if (parameter === 'servername') options[parameter] = value;
     else throw new Error(`?${parameter}= is not known; amqps:// takes ca, cert, key and servername`);

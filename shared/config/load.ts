@@ -9,6 +9,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
 import { type Document, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { ClientAddresses } from '../access/client-address.ts';
+import { openToEverybody } from '../access/open-to-everybody.ts';
 import { describeBroker } from '../broker/broker-url.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { codeOf, messageOf, type Problem, SetupError } from '../errors/errors.ts';
@@ -130,8 +132,9 @@ function mendOf(message: string): { mend?: string } {
 }
 
 /** The shape is right and the URL is not: all of them at once, not one at each start. */
-function unusableAddresses({ origin, rings, sync }: Config): Fault[] {
+function unusableAddresses({ http, origin, rings, sync }: Config): Fault[] {
   const addresses: [path: string[], parse: () => unknown][] = [
+    [['http', 'trustedProxies'], () => new ClientAddresses(http.trustedProxies)],
     [['origin', 'url'], () => mysqlOptions(origin.url)],
     ...origin.replicas.map((url, index): [string[], () => unknown] => [
       ['origin', 'replicas', String(index)],
@@ -171,6 +174,8 @@ function contradictions(config: Config): Fault[] {
     ...config.rings.flatMap(impossibleFormers),
     ...sharedServers(config),
   ];
+  const opening = openToEverybody(config.http.host, config);
+  if (opening !== undefined) faults.push({ ...opening, path: ['http', 'host'] });
   if (config.sync !== undefined && 2 * config.sync.heartbeatMs > config.sync.stalenessBoundMs) {
     const { heartbeatMs, stalenessBoundMs } = config.sync;
     const message = `heartbeatMs (${heartbeatMs}) is more than half of stalenessBoundMs (${stalenessBoundMs}): between two heartbeats no shard would be believed`;

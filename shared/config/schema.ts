@@ -361,6 +361,112 @@ const Outlets = Type.Object(
   { ...closed, description: 'Row changes for others, as JSON: through RabbitMQ, into files, into a Redis.' },
 );
 
+const RateLimit = (description: string) =>
+  Type.Optional(
+    Type.Object(
+      {
+        rowsPerSecond: Type.Integer({
+          minimum: 1,
+          maximum: 10_000_000,
+          description: 'How many rows a second, in the long run. Each id of a batch counts.',
+        }),
+        burstRows: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 10_000_000,
+            description: 'How many rows at once, after a pause. Default: rowsPerSecond.',
+          }),
+        ),
+      },
+      { ...closed, description },
+    ),
+  );
+
+/** Of `http`: how much it takes, from whom, and by which certificate. */
+const ListenerSettings = {
+  publicWithoutAuthentication: Type.Boolean({
+    default: false,
+    description:
+      'Whether a host other than loopback may be listened on though no access is configured: whoever reaches the port ' +
+      'reads every exposed row then.',
+  }),
+  tls: Type.Optional(
+    Type.Object(
+      {
+        certFile: Type.String({
+          minLength: 1,
+          description: 'The certificate and those of its issuers, PEM. Read again when it changes, and at SIGHUP.',
+        }),
+        keyFile: Type.String({ minLength: 1, description: 'Its private key, PEM.' }),
+      },
+      { ...closed, description: 'HTTPS instead of HTTP, TLS 1.2 or later; of the sync worker’s port too.' },
+    ),
+  ),
+  connectionsMax: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    description: 'The most connections; those beyond it are closed as they come.',
+  }),
+  receiveTimeoutMs: Type.Integer({
+    default: 10_000,
+    minimum: 100,
+    maximum: 600_000,
+    description:
+      'How long a request may take to arrive, from the connection or its first byte on; then 408, and the connection is ' +
+      'closed. Milliseconds.',
+  }),
+  keepAliveTimeoutMs: Type.Integer({
+    default: 72_000,
+    minimum: 100,
+    maximum: 3_600_000,
+    description: 'How long a connection is kept open for the next request. Longer than a proxy keeps it. Milliseconds.',
+  }),
+  sendTimeoutMs: Type.Integer({
+    default: 30_000,
+    minimum: 1_000,
+    maximum: 600_000,
+    description:
+      'A client that takes less than 1 KiB a second of what waits for it is cut off after this long. Milliseconds.',
+  }),
+  unsentMebibytesMax: Type.Integer({
+    default: 256,
+    minimum: 1,
+    maximum: 65_536,
+    description:
+      'The most that may wait for clients to read it, of all connections together. Past it those for which most waits are ' +
+      'cut off. MiB.',
+  }),
+  limitPerAddress: RateLimit('What one client address may read; 429 beyond it. Of IPv6, a /64. Default: no limit.'),
+  trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
+    default: [],
+    maxItems: 1_000,
+    description:
+      'Proxies in front, as addresses or as 10.0.0.0/8, whose X-Forwarded-For tells the client’s address. Nobody else’s is ' +
+      'believed.',
+  }),
+};
+
+const Access = Type.Object(
+  {
+    keysFile: Type.String({
+      minLength: 1,
+      description:
+        'The file of API keys, as `ringfill key create` writes it. Read again when it changes, and at SIGHUP.',
+    }),
+    publicOperations: Type.Boolean({
+      default: false,
+      description:
+        'Whether /-/metrics, /-/ring, /-/docs and the like are answered without a key too. /-/live and /-/ready always are.',
+    }),
+    limitPerKey: RateLimit('What one key may read; 429 beyond it. Default: no limit.'),
+  },
+  {
+    ...closed,
+    description: 'Rows are only for those who send an API key. Without it, for everybody who reaches the port.',
+  },
+);
+
 export const ConfigSchema = Type.Object(
   {
     $schema: Type.Optional(Type.String({ description: 'Where this schema is, for editors.' })),
@@ -386,9 +492,11 @@ export const ConfigSchema = Type.Object(
           description:
             'Then: how long requests under way may take to end before their connections are closed. Milliseconds.',
         }),
+        ...ListenerSettings,
       },
       { ...closed, default: {}, description: 'Where applications reach the gateway.' },
     ),
+    access: Type.Optional(Access),
     origin: Type.Object(
       {
         url: Type.String({
@@ -597,7 +705,8 @@ export const ConfigSchema = Type.Object(
             minimum: 0,
             maximum: 65_535,
             description:
-              'Where the sync worker answers /-/live, /-/ready and /-/metrics, on http.host; 0: any free one.',
+              'Where the sync worker answers /-/live, /-/ready, /-/metrics and /-/status, on http.host and for whom access says; ' +
+              '0: any free one.',
           }),
           outlets: Type.Optional(Outlets),
         },
@@ -621,6 +730,7 @@ export type Config = Static<typeof ConfigSchema>;
 export type TableConfig = Config['tables'][string];
 export type RingConfig = Config['rings'][number];
 export type FormerRingConfig = NonNullable<RingConfig['former']>[number];
+export type RateLimitConfig = NonNullable<Config['http']['limitPerAddress']>;
 export type SyncConfig = NonNullable<Config['sync']>;
 export type OutletsConfig = NonNullable<SyncConfig['outlets']>;
 export type SubscriberConfig = OutletsConfig['subscribers'][string];

@@ -20,6 +20,10 @@ export const catalogue = {
   'route-not-found': { status: 404, title: 'Nothing here' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'uri-too-long': { status: 414, title: 'The URL is too long' },
+  unauthenticated: { status: 401, title: 'An API key is needed' },
+  'not-permitted': { status: 403, title: 'The API key is not for this' },
+  'request-timeout': { status: 408, title: 'The request did not arrive in time' },
+  'rate-limited': { status: 429, title: 'Too many rows a second' },
 
   // The servers behind us: retry later.
   'origin-unreachable': { status: 503, title: 'MySQL cannot be reached' },
@@ -27,6 +31,7 @@ export const catalogue = {
   'origin-overloaded': { status: 503, title: 'Too many reads are waiting for MySQL' },
   'origin-refused': { status: 503, title: 'MySQL refused the read' },
   'origin-login-refused': { status: 503, title: 'MySQL refused the login' },
+  'origin-untrusted': { status: 503, title: 'MySQL’s certificate is not trusted' },
   'sync-lost': { status: 503, title: 'The changes of this table are not heard of just now' },
   'mirror-unavailable': { status: 503, title: 'No shard can say whether there is such a row' },
   'write-not-applied': { status: 503, title: 'The write that was asked for has not arrived yet' },
@@ -53,12 +58,17 @@ export const catalogue = {
   'broker-topology-differs': { title: 'A queue exists with other properties' },
   'broker-unreachable': { title: 'RabbitMQ cannot be reached' },
   'broker-refused': { title: 'RabbitMQ refuses the user or the virtual host' },
+  'broker-untrusted': { title: 'RabbitMQ’s certificate is not trusted' },
   'subscriber-unknown': { title: 'There is no subscriber of this name' },
   'event-file-unreadable': { title: 'A file of events cannot be read' },
   'not-an-event': { title: 'A line of a file is no event' },
   'dead-letter-unknown': { title: 'There is no dead letter of this id' },
   'not-a-mirror': { title: 'The table is not a mirror' },
   'listen-failed': { title: 'The gateway cannot listen there' },
+  'public-without-access': { title: 'Everybody could read the exposed rows' },
+  'keys-unusable': { title: 'The file of API keys cannot be used' },
+  'key-unknown': { title: 'There is no such API key' },
+  'certificate-unusable': { title: 'The certificate to listen with cannot be used' },
 } as const satisfies Record<string, { readonly status?: number; readonly title: string }>;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -7,11 +7,14 @@ import type { AnswerCode, ErrorCode } from './catalogue.ts';
 /** Reject: the client asked for something that cannot be answered, whatever the servers do. */
 export class RequestRefused extends Error {
   readonly code: AnswerCode;
+  /** Of the answer, beside those of every problem. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: AnswerCode, detail: string) {
+  constructor(code: AnswerCode, detail: string, { headers = {} }: { headers?: Readonly<Record<string, string>> } = {}) {
     super(detail);
     this.name = 'RequestRefused';
     this.code = code;
+    this.headers = headers;
   }
 }
 
@@ -40,7 +43,8 @@ export type OriginTrouble =
   | 'origin-timeout'
   | 'origin-overloaded'
   | 'origin-refused'
-  | 'origin-login-refused';
+  | 'origin-login-refused'
+  | 'origin-untrusted';
 
 /** Wait, or serve what has expired: MySQL cannot answer this read now. */
 export class OriginUnavailable extends Error {

@@ -20,7 +20,8 @@ export async function awaitTables(
       return await ExposedTables.load(origin, config, log);
     } catch (error) {
       if (!(error instanceof OriginUnavailable)) throw error;
-      if (error.code === 'origin-login-refused') throw loginRefused(error);
+      if (error.code === 'origin-login-refused') throw stopped(error, LOGIN);
+      if (error.code === 'origin-untrusted') throw stopped(error, TRUST);
       const retryMs = Math.round(backoff.nextMs());
       log.warn({ reason: error.message, retryMs }, 'not ready: waiting for MySQL');
       await sleep(retryMs, undefined, { signal });
@@ -28,9 +29,11 @@ export async function awaitTables(
   }
 }
 
-function loginRefused(error: OriginUnavailable): SetupError {
-  const mend = 'check user and password in origin.url, and that the account may connect from this host';
-  return new SetupError([{ code: 'origin-login-refused', where: 'origin.url', message: error.message, mend }], {
-    cause: error,
-  });
+const LOGIN = 'check user and password in origin.url, and that the account may connect from this host';
+const TRUST =
+  'name the authority that signed the server’s certificate (?ssl-ca=/path), and the host as the certificate does, in origin.url; ' +
+  'a server without TLS has to be given a certificate';
+
+function stopped(error: OriginUnavailable, mend: string): SetupError {
+  return new SetupError([{ code: error.code, where: 'origin.url', message: error.message, mend }], { cause: error });
 }

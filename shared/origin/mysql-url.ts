@@ -3,6 +3,7 @@
  * (MySQL Shell, "Connecting Using URI-Like Connection Strings"), plus `socket`.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { ConnectionOptions, SslOptions } from 'mysql2';
 import { messageOf, SetupError } from '../errors/errors.ts';
 
@@ -31,13 +32,12 @@ function optionsOf(text: string): ConnectionOptions {
     if (!known.has(parameter)) throw new Error(`?${parameter}= is not known; known: ${[...known].join(', ')}`);
   }
   const socketPath = url.searchParams.get('socket');
-  const ssl = sslOptions(url.searchParams);
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const ssl = sslOptions(url.searchParams, host);
   return {
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),
-    ...(socketPath === null
-      ? { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? MYSQL_PORT : Number(url.port) }
-      : { socketPath }),
+    ...(socketPath === null ? { host, port: url.port === '' ? MYSQL_PORT : Number(url.port) } : { socketPath }),
     ...(ssl === undefined ? {} : { ssl }),
   };
 }
@@ -48,13 +48,14 @@ export function describeOrigin(text: string): string {
   return options.socketPath ?? `${options.host}:${options.port}`;
 }
 
-function sslOptions(parameters: URLSearchParams): SslOptions | undefined {
+function sslOptions(parameters: URLSearchParams, host: string): SslOptions | undefined {
   const read = (name: string) => {
     const path = parameters.get(name);
     return path === null ? undefined : readFileSync(path);
   };
   const [ca, cert, key] = [read('ssl-ca'), read('ssl-cert'), read('ssl-key')];
-  const mode = parameters.get('ssl-mode')?.toUpperCase() ?? (ca === undefined ? 'DISABLED' : 'VERIFY_IDENTITY');
+  const given = parameters.get('ssl-mode')?.toUpperCase().replaceAll('-', '_');
+  const mode = given ?? (ca === undefined ? 'DISABLED' : 'VERIFY_IDENTITY');
   const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
   switch (mode) {
     case 'DISABLED':
@@ -64,7 +65,15 @@ function sslOptions(parameters: URLSearchParams): SslOptions | undefined {
     case 'VERIFY_CA':
       return { ...files, rejectUnauthorized: true, verifyIdentity: false };
     case 'VERIFY_IDENTITY':
+      // The driver checks a certificate against a name alone; for an address it would look for localhost.
+      if (isIP(host) !== 0) {
+        throw new Error(
+          'VERIFY_IDENTITY needs the server’s name in the place of its address; or take ?ssl-mode=VERIFY_CA',
+        );
+      }
       return { ...files, rejectUnauthorized: true, verifyIdentity: true };
+    case 'PREFERRED':
+      throw new Error('?ssl-mode=PREFERRED would go on in plain text without a word; write REQUIRED at least');
     default:
       throw new Error(`?ssl-mode=${mode} is not one of DISABLED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY`);
   }

@@ -6,6 +6,7 @@
  */
 import { type Connection, createPool, type FieldPacket, type Pool, type PoolConnection } from 'mysql2/promise';
 import { codeOf, messageOf, OriginUnavailable } from '../errors/errors.ts';
+import { isUntrusted } from '../errors/untrusted.ts';
 import { Breaker, type BreakerState } from '../lifecycle/breaker.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
 import { describeOrigin, mysqlOptions } from './mysql-url.ts';
@@ -217,6 +218,11 @@ export class OriginPool {
     if (GIVEN_UP.has(code)) {
       const detail = `MySQL at ${this.address} did not answer within ${this.#options.timeoutMs} ms.`;
       return new OriginUnavailable('origin-timeout', detail, { cause: error });
+    }
+    if (isUntrusted(error)) {
+      return new OriginUnavailable('origin-untrusted', `MySQL at ${this.address}: ${messageOf(error)}.`, {
+        cause: error,
+      });
     }
     if (LOGIN_REFUSED.has(code)) {
       return new OriginUnavailable('origin-login-refused', `MySQL at ${this.address}: ${messageOf(error)}.`, {

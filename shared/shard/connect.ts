@@ -6,6 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis, type RedisOptions } from 'ioredis';
+import { messageOf } from '../errors/errors.ts';
+import { isUntrusted } from '../errors/untrusted.ts';
 import { withinDeadline } from '../lifecycle/deadline.ts';
 import { LoopDelay } from '../lifecycle/loop-delay.ts';
 import { type Endpoint, redisOptions } from './endpoint.ts';
@@ -51,9 +53,15 @@ export async function connect(endpoint: Endpoint, attempt: number, timeoutMs: nu
     if (reported !== undefined) throw reported;
   } catch (error) {
     redis.disconnect();
-    throw reported ?? error;
+    throw inWords(reported ?? error);
   }
   return { redis, lastReported: () => reported };
+}
+
+function inWords(error: unknown): unknown {
+  return isUntrusted(error)
+    ? new Error(`its certificate is not trusted: ${messageOf(error)}`, { cause: error })
+    : error;
 }
 
 /** It answers, and too late to be of use. */

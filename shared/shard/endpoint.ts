@@ -58,7 +58,7 @@ export function redisOptions(endpoint: Endpoint, attempt = 0): RedisOptions {
         host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
         port: url.port === '' ? REDIS_PORT : Number(url.port),
         db: databaseNumber(url.pathname.replace(/^\//, '')),
-        ...(url.protocol === 'rediss:' ? { tls: tlsOptions(url) } : {}),
+        ...tls(url),
       };
     case 'unix:':
       return { ...login, path: decodeURIComponent(url.pathname), db: databaseNumber(url.searchParams.get('db') ?? '') };
@@ -100,6 +100,12 @@ function databaseNumber(text: string): number {
   if (text === '') return 0;
   if (!/^[0-9]{1,5}$/.test(text)) throw new Error(`${JSON.stringify(text)} is not a Redis database number`);
   return Number(text);
+}
+
+function tls(url: URL): Pick<RedisOptions, 'tls'> {
+  if (url.protocol === 'rediss:') return { tls: tlsOptions(url) };
+  if (url.searchParams.size > 0) throw new Error('redis:// takes no parameters; for TLS write rediss://');
+  return {};
 }
 
 function tlsOptions(url: URL): ConnectionOptions {

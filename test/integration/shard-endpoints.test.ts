@@ -3,9 +3,7 @@
  * a Sentinel group; and TLS to MySQL.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -15,6 +13,7 @@ import { loadDemoData } from '../../stack/demo-data/load.ts';
 import { startMysql } from '../../stack/mysql.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startRedis } from '../../stack/redis.ts';
+import { Authority } from '../support/certificates.ts';
 import { cacheStatusOf, startGateway, type TestGateway } from '../support/gateway.ts';
 import { startSentinel } from '../support/sentinel.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
@@ -25,62 +24,9 @@ const stack = await testStack();
 const folder = temporaryFolder();
 const tables = { 'test.users': {} };
 
-/** A certificate for 127.0.0.1 and an authority that nobody else knows. */
-function certificate(): { ca: string; cert: string; key: string } {
-  const file = (name: string) => join(folder, name);
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-days',
-    '1',
-    '-subj',
-    '/CN=ringfill test authority',
-    '-keyout',
-    file('ca.key'),
-    '-out',
-    file('ca.pem'),
-  );
-  openssl(
-    'req',
-    '-new',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-subj',
-    '/CN=localhost',
-    '-addext',
-    'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    '-keyout',
-    file('server.key'),
-    '-out',
-    file('server.csr'),
-  );
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    file('server.csr'),
-    '-CA',
-    file('ca.pem'),
-    '-CAkey',
-    file('ca.key'),
-    '-CAcreateserial',
-    '-days',
-    '1',
-    '-copy_extensions',
-    'copyall',
-    '-out',
-    file('server.pem'),
-  );
-  chmodSync(file('server.key'), 0o600);
-  return { ca: file('ca.pem'), cert: file('server.pem'), key: file('server.key') };
-}
-
-const { ca, cert, key } = certificate();
+const authority = new Authority(folder);
+const { ca } = authority;
+const { cert, key } = authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1']);
 
 function overOneShard(
   endpoint: Endpoint,

@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import { Gateway } from '../../gateway/gateway.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
-import { createLog } from '../../shared/telemetry/log.ts';
+import { createLog, type Log } from '../../shared/telemetry/log.ts';
 import type { TestStack } from './stack.ts';
 
 export interface GatewaySettings {
@@ -17,6 +17,8 @@ export interface GatewaySettings {
   readonly rings?: Config['rings'];
   readonly defaults?: Partial<Config['defaults']>;
   readonly keyPrefix?: string;
+  readonly http?: Partial<Config['http']>;
+  readonly access?: Partial<Config['access']>;
   /** Sync is off without it; the broker is the stack's unless it is said here. */
   readonly sync?: Partial<NonNullable<Config['sync']>>;
 }
@@ -32,7 +34,8 @@ export interface TestGateway {
 export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { text: string; keyPrefix: string } {
   const keyPrefix = settings.keyPrefix ?? `t${randomBytes(4).toString('hex')}:`;
   const config = {
-    http: { port: 0 },
+    http: { port: 0, ...settings.http },
+    ...(settings.access && { access: settings.access }),
     origin: { url: originUrl(stack), ...settings.origin },
     rings: settings.rings ?? ringsOf(stack),
     keyPrefix,
@@ -46,10 +49,10 @@ export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { te
   return { text: JSON.stringify(config), keyPrefix };
 }
 
-export async function startGateway(stack: TestStack, settings: GatewaySettings): Promise<TestGateway> {
+export async function startGateway(stack: TestStack, settings: GatewaySettings, log?: Log): Promise<TestGateway> {
   const { text, keyPrefix } = gatewayConfig(stack, settings);
   const config = parseConfig(text, 'test');
-  const gateway = new Gateway({ config, version: 'test', log: createLog(config.log.level) });
+  const gateway = new Gateway({ config, version: 'test', log: log ?? createLog(config.log.level) });
   const stop = () => gateway.stop();
   after(stop);
   const url = await gateway.start();

@@ -45,7 +45,20 @@ function only(text: string, env: NodeJS.ProcessEnv = {}): Problem {
 
 test('what is not said has its default', () => {
   const config = parseConfig(VALID, 'ringfill.yml', {});
-  assert.deepEqual(config.http, { host: '127.0.0.1', port: 8080, drainMs: 0, stopTimeoutMs: 5_000 });
+  assert.deepEqual(config.http, {
+    host: '127.0.0.1',
+    port: 8080,
+    drainMs: 0,
+    stopTimeoutMs: 5_000,
+    publicWithoutAuthentication: false,
+    connectionsMax: 10_000,
+    receiveTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 72_000,
+    sendTimeoutMs: 30_000,
+    unsentMebibytesMax: 256,
+    trustedProxies: [],
+  });
+  assert.equal(config.access, undefined);
   assert.equal(config.origin.timeoutMs, 2_000);
   assert.equal(config.shards.timeoutMs, 250);
   assert.equal(config.keyPrefix, '');
@@ -66,6 +79,29 @@ test('what is not said has its default', () => {
     onSyncLost: 'serve',
     followedTtlSeconds: 86_400,
   });
+});
+
+test('a host that others reach is refused without access, with the line that mends it, unless it is said to be meant', () => {
+  for (const host of ['0.0.0.0', '::', '10.1.2.3', 'gateway.example']) {
+    const { code, where, mend } = only(`${VALID}http:\n  host: '${host}'\n`);
+    assert.deepEqual([code, where], ['public-without-access', 'ringfill.yml:11: http.host']);
+    assert.match(
+      mend ?? '',
+      /access: \{keysFile: keys\.json\}.*ringfill key create.*publicWithoutAuthentication: true/,
+    );
+    for (const mended of [
+      'access: {keysFile: keys.json}',
+      `http: {host: '${host}', publicWithoutAuthentication: true}`,
+    ]) {
+      const http = mended.startsWith('http') ? '' : `http: {host: '${host}'}\n`;
+      assert.equal(parseConfig(`${VALID}${http}${mended}\n`, 'ringfill.yml', {}).http.host, host);
+    }
+  }
+  const { where, message } = only(`${VALID}http: {trustedProxies: [proxy.example]}\n`);
+  assert.deepEqual(
+    [where.split(' ')[1], message],
+    ['http.trustedProxies', '"proxy.example" is not an address; write 10.0.0.7 or 10.0.0.0/8'],
+  );
 });
 
 test('a queue for a subscriber is one line, and what is not said of the outlets has its default', () => {

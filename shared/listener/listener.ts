@@ -1,0 +1,174 @@
+/**
+ * What a port takes: how many connections, how slow ones, and by which certificate. The last is read again when it changes;
+ * a broken one leaves the one before in use, and is told in the log and in the metrics.
+ */
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from '../config/schema.ts';
+import { messageOf, SetupError } from '../errors/errors.ts';
+import { FileWatch } from '../lifecycle/file-watch.ts';
+import type { Log } from '../telemetry/log.ts';
+import { type Certificate, type CertificateFiles, readCertificate } from './certificate.ts';
+import type { ListenerMetrics } from './listener-metrics.ts';
+import { SlowClients } from './slow-clients.ts';
+
+export type ListenerSettings = Pick<
+  Config['http'],
+  'tls' | 'connectionsMax' | 'receiveTimeoutMs' | 'keepAliveTimeoutMs' | 'sendTimeoutMs' | 'unsentMebibytesMax'
+>;
+
+export interface ListenerOptions {
+  readonly settings: ListenerSettings;
+  /** Of the request line and the headers together. Bytes. */
+  readonly headerBytesMax: number;
+  readonly metrics: ListenerMetrics;
+  readonly log: Log;
+}
+
+/** How often Node looks for requests that are late. Its own default is half a minute. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Of a request, and of a TLS handshake. */
+const LATE: ReadonlySet<string> = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT']);
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  #settings: ListenerSettings;
+  #certificate: Certificate | undefined;
+  #watch: FileWatch | undefined;
+  #slowClients: SlowClients | undefined;
+  #server: Server | SecureServer | undefined;
+
+  /** Throws SetupError `certificate-unusable`. */
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    if (this.#settings.tls !== undefined) this.#show(readCertificate(this.#settings.tls));
+  }
+
+  get isSecure(): boolean {
+    return this.#certificate !== undefined;
+  }
+
+  /** Once; it is the caller who makes it listen, and closes it. */
+  createServer(handler: RequestListener): Server | SecureServer {
+    const { headerBytesMax, metrics } = this.#options;
+    const options: ServerOptions = {
+      maxHeaderSize: headerBytesMax,
+      connectionsCheckingInterval: LOOK_EVERY_MS,
+      headersTimeout: this.#settings.receiveTimeoutMs,
+      requestTimeout: this.#settings.receiveTimeoutMs,
+      keepAliveTimeout: this.#settings.keepAliveTimeoutMs,
+    };
+    const server =
+      this.#certificate === undefined
+        ? createServer(options, inTurn(handler))
+        : createSecureServer(
+            { ...options, ...this.#certificate.options, handshakeTimeout: this.#settings.receiveTimeoutMs },
+            inTurn(handler),
+          );
+    server.maxConnections = this.#settings.connectionsMax;
+    server.on('drop', () => metrics.refused());
+    server.on('clientError', ({ code = '' }: NodeJS.ErrnoException) => {
+      if (LATE.has(code)) metrics.cut('receiving-late');
+    });
+    const slowClients = new SlowClients({ bounds: () => this.#settings, onCut: (reason) => metrics.cut(reason) });
+    // Of TLS, the socket that answers are written to comes after the handshake.
+    server.on(this.isSecure ? 'secureConnection' : 'connection', (socket: Socket) => {
+      slowClients.watch(socket);
+      metrics.connected(1);
+      socket.once('close', () => metrics.connected(-1));
+    });
+    this.#server = server;
+    this.#slowClients = slowClients;
+    this.#watchCertificate();
+    return server;
+  }
+
+  /**
+   * Goes on by these, once that is called which is returned. TLS cannot be turned on or off while it listens.
+   * Throws SetupError `certificate-unusable`.
+   */
+  prepare(settings: ListenerSettings): () => void {
+    const { tls } = settings;
+    const certificate = this.isSecure && tls !== undefined ? readCertificate(tls) : undefined;
+    return () => {
+      const { tls: before } = this.#settings;
+      this.#settings = settings;
+      if (certificate !== undefined) this.#show(certificate);
+      if (!isDeepStrictEqual(tls, before)) this.#watchCertificate();
+      const server = this.#server;
+      if (server === undefined) return;
+      server.maxConnections = settings.connectionsMax;
+      server.headersTimeout = settings.receiveTimeoutMs;
+      server.requestTimeout = settings.receiveTimeoutMs;
+      server.keepAliveTimeout = settings.keepAliveTimeoutMs;
+    };
+  }
+
+  stop(): void {
+    this.#watch?.stop();
+    this.#slowClients?.stop();
+  }
+
+  #show(certificate: Certificate): void {
+    this.#certificate = certificate;
+    this.#options.metrics.certificateIs(certificate);
+    // Connections that are open go on with the one before.
+    if (this.#server !== undefined) (this.#server as SecureServer).setSecureContext(certificate.options);
+    if (certificate.expiresMs < Date.now()) this.#options.log.warn(expiry(certificate), 'certificate has expired');
+  }
+
+  #watchCertificate(): void {
+    this.#watch?.stop();
+    const { tls } = this.#settings;
+    if (!this.isSecure || tls === undefined) return;
+    this.#watch = new FileWatch({ paths: [tls.certFile, tls.keyFile], onChange: () => this.#renew(tls) });
+  }
+
+  #renew(files: CertificateFiles): void {
+    const { metrics, log } = this.#options;
+    try {
+      const certificate = readCertificate(files);
+      this.#show(certificate);
+      log.info(expiry(certificate), 'certificate loaded');
+      metrics.certificateReloaded('loaded');
+    } catch (error) {
+      // Also between the writing of the one file and of the other.
+      const code = error instanceof SetupError ? error.code : 'internal';
+      log.error({ code, reason: messageOf(error) }, 'certificate refused; the one before stays in use');
+      metrics.certificateReloaded('refused');
+    }
+  }
+}
+
+function expiry({ expiresMs }: Certificate): { readonly expires: string } {
+  return { expires: new Date(expiresMs).toISOString() };
+}
+
+/**
+ * Of requests that are sent ahead on one connection (RFC 9112, section 9.3.2) each waits until the one before has been
+ * answered, and the answer taken. Node would begin all of them at once, and a client that reads nothing could have the work
+ * of thousands done, and their answers kept. Meanwhile no more is read from it than what has arrived.
+ */
+function inTurn(handler: RequestListener): RequestListener {
+  const waitingOn = new WeakMap<Socket, number>();
+  return (request, response) => {
+    // Node gives a response its connection when it is its turn.
+    if (response.socket !== null) {
+      handler(request, response);
+      return;
+    }
+    const { socket } = request;
+    waitingOn.set(socket, (waitingOn.get(socket) ?? 0) + 1);
+    socket.pause();
+    response.once('socket', () => {
+      const stillWaiting = (waitingOn.get(socket) ?? 0) - 1;
+      waitingOn.set(socket, stillWaiting);
+      handler(request, response);
+      if (stillWaiting === 0) socket.resume();
+    });
+  };
+}
