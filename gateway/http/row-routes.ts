@@ -18,7 +18,7 @@ import type { GatewayTelemetry } from '../telemetry.ts';
 import { termsOf } from './cache-control.ts';
 import { cacheStatus, cacheStatusOfMany } from './cache-status.ts';
 import { problem } from './problem.ts';
-import { type Admit, manyRows, type ManyRows, RowTargets } from './row-targets.ts';
+import { type Admit, type ManyRows, RowTargets } from './row-targets.ts';
 import { sendJson } from './send-json.ts';
 
 export interface RowRoutesOptions {
@@ -34,11 +34,17 @@ const ROWS_TAIL = Buffer.from(']}');
 
 export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): void {
   const { generation } = options;
-  const targets = new RowTargets();
+  let targets: RowTargets | undefined;
+  const targetsOf = ({ tables }: Generation): RowTargets => {
+    if (tables === undefined)
+      throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
+    if (targets?.isOf(tables) !== true) targets = new RowTargets(tables);
+    return targets;
+  };
 
   app.get('/:db/:table/:id', (request, reply) => {
     const serving = generation();
-    const named = targets.one(request.raw.url ?? '', serving.tables, admitting(serving, request));
+    const named = targetsOf(serving).one(request.raw.url ?? '', admitting(serving, request));
     const rowRequest = onTerms(named, terms(request));
     const exchange = new RowExchange({ request, reply, options, serving }, rowRequest);
     serving.began();
@@ -47,7 +53,7 @@ export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): v
 
   app.get('/:db/:table', (request, reply) => {
     const serving = generation();
-    const many = manyRows(request.raw.url ?? '', serving.tables, admitting(serving, request));
+    const many = targetsOf(serving).many(request.raw.url ?? '', admitting(serving, request));
     const accepted = terms(request);
     const exchange = new ManyExchange({ request, reply, options, serving }, many);
     serving.began();
@@ -135,16 +141,17 @@ class ManyExchange {
   }
 
   readerOf(index: number): RowReader {
-    return {
-      answered: (answer) => {
-        this.#answers[index] = answer;
-        this.#oneLess();
-      },
-      failed: (error) => {
-        this.#trouble ??= { error };
-        this.#oneLess();
-      },
-    };
+    return new OneOfManyReader(this, index);
+  }
+
+  answered(index: number, answer: Answer): void {
+    this.#answers[index] = answer;
+    this.#oneLess();
+  }
+
+  failed(error: unknown): void {
+    this.#trouble ??= { error };
+    this.#oneLess();
   }
 
   #oneLess(): void {
@@ -170,6 +177,24 @@ class ManyExchange {
     log.debug({ table: label, rows: answers.length }, 'rows answered');
     const stories = answers.map(({ story }): Story => story);
     sendJson(request, reply, bodyOfMany(answers), ['cache-status', cacheStatusOfMany(stories)]);
+  }
+}
+
+class OneOfManyReader implements RowReader {
+  readonly #exchange: ManyExchange;
+  readonly #index: number;
+
+  constructor(exchange: ManyExchange, index: number) {
+    this.#exchange = exchange;
+    this.#index = index;
+  }
+
+  answered(answer: Answer): void {
+    this.#exchange.answered(this.#index, answer);
+  }
+
+  failed(error: unknown): void {
+    this.#exchange.failed(error);
   }
 }
 

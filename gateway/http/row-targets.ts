@@ -1,8 +1,8 @@
 /**
- * What a request's target names: one row of an exposed table, or many. What a target of one row named is remembered, for
- * as long as the table's schema is the same: the same few rows are mostly asked for again and again.
+ * What a request's target names: one row of an exposed table, or many. Rows that were named lately are remembered, each
+ * with its id read and its key made: the same few are mostly asked for again and again.
  *
- * Throws RequestRefused.
+ * Throws RequestRefused; AccessRefused.
  */
 import { RecentMap } from '../../shared/collections/recent-map.ts';
 import { RequestRefused } from '../../shared/errors/errors.ts';
@@ -21,86 +21,118 @@ export const IDS_MAX = 1_000;
  */
 export type Admit = (table: string, rows: number) => void;
 
-/** How many targets are remembered, at least; twice as many at most. 20,000 take about 10 MB. */
-const REMEMBERED = 20_000;
-/** Longer ones are read each time: anybody can send long ones, and nobody sends them often. */
-const REMEMBERED_LENGTH_MAX = 256;
-
-interface Remembered {
-  readonly tables: ExposedTables;
-  readonly schema: TableSchema;
-  readonly request: RowRequest;
-}
-
-export class RowTargets {
-  readonly #remembered = new RecentMap<string, Remembered>(REMEMBERED);
-
-  /** `/db/table/id`, whatever is accepted of it. */
-  one(url: string, tables: ExposedTables | undefined, admit: Admit | undefined): RowRequest {
-    const known = this.#remembered.get(url);
-    if (known !== undefined && known.tables === tables && known.schema === known.request.table.schema) {
-      admit?.(known.request.table.label, 1);
-      return known.request;
-    }
-    const target = parseTarget(url);
-    refuseUnknownParameters(target, []);
-    const table = exposedTable(tables, target, admit);
-    const { schema } = table;
-    const request = rowRequestOf(table, target.segments[2] ?? '');
-    if (tables !== undefined && url.length <= REMEMBERED_LENGTH_MAX) {
-      this.#remembered.set(url, { tables, schema, request });
-    }
-    return request;
-  }
-}
-
 export interface ManyRows {
   readonly table: ExposedTable;
   /** In the order asked. */
   readonly requests: readonly RowRequest[];
 }
 
-/** `/db/table?ids=…`, whatever is accepted of it. */
-export function manyRows(url: string, tables: ExposedTables | undefined, admit: Admit | undefined): ManyRows {
-  const target = parseTarget(url);
-  refuseUnknownParameters(target, ['ids']);
-  const table = exposedTable(tables, target, admit);
-  const rawIds = target.parameters.get('ids');
-  const wanted = `/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}?ids=…`;
-  if (rawIds === undefined) throw new RequestRefused('ids-missing', `Name the rows: ${wanted}, at most ${IDS_MAX}.`);
-  const segments = splitRowIds(table.schema.key, rawIds);
-  if (segments.length > IDS_MAX) {
-    throw new RequestRefused('too-many-ids', `${segments.length} ids in one request; at most ${IDS_MAX}.`);
+/** Of all tables, at least; twice as many at most. 50,000 take about 20 MB. */
+const REMEMBERED_ROWS = 50_000;
+/** Longer ids are read each time: anybody can send long ones, and nobody sends them often. */
+const REMEMBERED_LENGTH_MAX = 128;
+
+/** What the tables of one generation are called in targets; another generation makes another one. */
+export class RowTargets {
+  readonly #tables: ExposedTables;
+  readonly #named = new Map<ExposedTable, NamedRows>();
+  /** By `/db/table`, as it is spelled without needless escapes. */
+  readonly #byPath = new Map<string, NamedRows>();
+
+  constructor(tables: ExposedTables) {
+    this.#tables = tables;
+    const all = [...tables.all()];
+    for (const table of all) {
+      const rows = new NamedRows(table, Math.ceil(REMEMBERED_ROWS / all.length));
+      this.#named.set(table, rows);
+      this.#byPath.set(`/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}`, rows);
+    }
   }
-  return { table, requests: segments.map((segment) => rowRequestOf(table, segment)) };
+
+  isOf(tables: ExposedTables): boolean {
+    return tables === this.#tables;
+  }
+
+  /** `/db/table/id`, whatever is accepted of it. */
+  one(url: string, admit: Admit | undefined): RowRequest {
+    const slash = url.lastIndexOf('/');
+    const rows = this.#byPath.get(url.slice(0, slash));
+    const known = rows?.known(url.slice(slash + 1));
+    if (known !== undefined) {
+      admit?.(known.table.label, 1);
+      return known;
+    }
+    const target = parseTarget(url);
+    refuseUnknownParameters(target, []);
+    return this.#rowsOf(target, admit).row(target.segments[2] ?? '');
+  }
+
+  /** `/db/table?ids=…`, whatever is accepted of it. */
+  many(url: string, admit: Admit | undefined): ManyRows {
+    const target = parseTarget(url);
+    refuseUnknownParameters(target, ['ids']);
+    const rows = this.#rowsOf(target, admit);
+    const { table } = rows;
+    const rawIds = target.parameters.get('ids');
+    const wanted = `/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}?ids=…`;
+    if (rawIds === undefined) throw new RequestRefused('ids-missing', `Name the rows: ${wanted}, at most ${IDS_MAX}.`);
+    const segments = splitRowIds(table.schema.key, rawIds);
+    if (segments.length > IDS_MAX) {
+      throw new RequestRefused('too-many-ids', `${segments.length} ids in one request; at most ${IDS_MAX}.`);
+    }
+    return { table, requests: segments.map((segment) => rows.row(segment)) };
+  }
+
+  #rowsOf(target: RequestTarget, admit: Admit | undefined): NamedRows {
+    const { segments } = target;
+    if (segments[0] === '-')
+      throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
+    const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
+    const exposed = this.#tables.find(db, table);
+    admit?.(`${db}.${table}`, rowsAskedFor(target, exposed));
+    const rows = exposed && this.#named.get(exposed);
+    if (rows === undefined) {
+      throw new RequestRefused('table-not-exposed', 'No table of this name is exposed (tables, in the configuration).');
+    }
+    return rows;
+  }
 }
 
-function exposedTable(
-  tables: ExposedTables | undefined,
-  target: RequestTarget,
-  admit: Admit | undefined,
-): ExposedTable {
-  const { segments } = target;
-  if (tables === undefined)
-    throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-  if (segments[0] === '-')
-    throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
-  const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
-  const exposed = tables.find(db, table);
-  admit?.(`${db}.${table}`, rowsAskedFor(target, exposed));
-  if (exposed === undefined) {
-    throw new RequestRefused('table-not-exposed', 'No table of this name is exposed (tables, in the configuration).');
+/** Of one table. */
+class NamedRows {
+  readonly table: ExposedTable;
+  readonly #size: number;
+  #schema: TableSchema;
+  #known: RecentMap<string, RowRequest>;
+
+  constructor(table: ExposedTable, size: number) {
+    this.table = table;
+    this.#size = size;
+    this.#schema = table.schema;
+    this.#known = new RecentMap(size);
   }
-  return exposed;
+
+  /** Nothing where it has not been named lately. */
+  known(rawSegment: string): RowRequest | undefined {
+    if (this.table.schema !== this.#schema) {
+      this.#schema = this.table.schema;
+      this.#known = new RecentMap(this.#size);
+    }
+    return this.#known.get(rawSegment);
+  }
+
+  row(rawSegment: string): RowRequest {
+    const known = this.known(rawSegment);
+    if (known !== undefined) return known;
+    const id = parseRowId(this.#schema.key, rawSegment);
+    const request: RowRequest = { table: this.table, id, cacheKey: this.table.cacheKey(id), terms: ANY_TERMS };
+    if (rawSegment.length <= REMEMBERED_LENGTH_MAX) this.#known.set(rawSegment, request);
+    return request;
+  }
 }
 
 /** Counted before anything is parsed, which is for those alone who may ask. */
 function rowsAskedFor({ parameters }: RequestTarget, table: ExposedTable | undefined): number {
   const parts = parameters.get('ids')?.split(/,|%2C/i).length ?? 1;
   return Math.ceil(parts / (table?.schema.key.length ?? 1));
-}
-
-function rowRequestOf(table: ExposedTable, rawSegment: string): RowRequest {
-  const id = parseRowId(table.schema.key, rawSegment);
-  return { table, id, cacheKey: table.cacheKey(id), terms: ANY_TERMS };
 }

@@ -35,7 +35,8 @@ export class Copies implements CopiesPort {
   readonly #names = new Set<string>();
   readonly #waiting: (() => Promise<void>)[] = [];
   #underWay = 0;
-  readonly #warmed = new LRUCache<string, true>({ max: WARMED_MAX, ttl: WARMED_MS });
+  /** By layer, then by key. */
+  readonly #warmed: LRUCache<string, true>[] = [];
   readonly #during: (copying: () => Promise<void>) => Promise<void>;
 
   /** @param during is told of each for as long as it takes. */
@@ -44,8 +45,9 @@ export class Copies implements CopiesPort {
   }
 
   warm(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): void {
-    const name = nameOf(request, to);
-    if (!this.#warmed.has(name) && this.start(ports, request, from, to)) this.#warmed.set(name, true);
+    const { cacheKey } = request;
+    const warmed = (this.#warmed[to.layer] ??= new LRUCache({ max: WARMED_MAX, ttl: WARMED_MS }));
+    if (!warmed.has(cacheKey) && this.start(ports, request, from, to)) warmed.set(cacheKey, true);
   }
 
   start(ports: Ports, request: RowRequest, from: Candidate<ShardPort>, to: Candidate<ShardPort>): boolean {
@@ -56,7 +58,7 @@ export class Copies implements CopiesPort {
       // Where it fails, the row is where it was.
       const outcome = await copy(ports, request, from, to).catch((): CopyOutcome => 'failed');
       this.#names.delete(name);
-      if (outcome !== 'stored' && outcome !== 'there') this.#warmed.delete(name);
+      if (outcome !== 'stored' && outcome !== 'there') this.#warmed[to.layer]?.delete(request.cacheKey);
       ports.onCopy(request.table, outcome);
     });
     if (this.#underWay < UNDER_WAY_MAX) void this.#during(() => this.#work());
