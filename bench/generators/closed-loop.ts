@@ -49,7 +49,11 @@ export async function runClosedLoop(world: BenchWorld, loop: ClosedLoop): Promis
   }
   const url = `http://${target.host}:${target.port}/`;
   const wrk = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '5s', '-s', SCRIPT, url, '--'];
-  const out = await runTool(world, 'wrk', [...wrk, target.path, ...[first, count, batch, seed].map(String)]);
+  const out = await runTool(world, 'generator', 'wrk', [
+    ...wrk,
+    target.path,
+    ...[first, count, batch, seed].map(String),
+  ]);
   const told = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<
     'requests' | 'micros' | 'failed' | 'statuses',
     number

@@ -7,5 +7,5 @@ import { runTool } from './run-tool.ts';
 const MAIN = join(import.meta.dirname, 'generate.ts');
 
 export async function runGenerator(world: BenchWorld, spec: LoadSpec): Promise<LoadSeen> {
-  return JSON.parse(await runTool(world, process.execPath, [MAIN, JSON.stringify(spec)])) as LoadSeen;
+  return JSON.parse(await runTool(world, 'generator', process.execPath, [MAIN, JSON.stringify(spec)])) as LoadSeen;
 }

@@ -1,12 +1,17 @@
-/** A load generator as a process of its own, on its own core: what it wrote to its standard output. */
+/** A program that runs to its end as a process of its own, on a core of its own: what it wrote to its standard output. */
 import { spawn } from 'node:child_process';
 import { guard } from '../../stack/guard.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
 
 /** Rejects with its last words where it fails; it ends with the world's signal. */
-export async function runTool({ cores, signal }: BenchWorld, file: string, args: readonly string[]): Promise<string> {
+export async function runTool(
+  { cores, signal }: BenchWorld,
+  core: 'peer' | 'generator',
+  file: string,
+  args: readonly string[],
+): Promise<string> {
   signal.throwIfAborted();
-  const pinned = cores.generator === undefined ? [] : ['taskset', '-c', String(cores.generator)];
+  const pinned = cores[core] === undefined ? [] : ['taskset', '-c', String(cores[core])];
   const [command = file, ...rest] = [...pinned, file, ...args];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const guarded = child.pid === undefined ? undefined : guard(child.pid);

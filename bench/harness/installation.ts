@@ -3,6 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RowDataPacket } from 'mysql2/promise';
 import { Redis } from 'ioredis';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { Config } from '../../shared/config/schema.ts';
+import { stampKey } from '../../shared/key/cache-key.ts';
 import { decodeStamp } from '../../shared/stamp/stamp.ts';
 import { fileNumber, type LogPosition } from '../../shared/version/version.ts';
 import { demoAccount } from '../../stack/demo-data/load.ts';
@@ -41,6 +44,11 @@ export class Installation {
     world.installed(this.#configuration(0, 0));
   }
 
+  /** With every default that was not said otherwise. */
+  get config(): Config {
+    return parseConfig(JSON.stringify(this.#configuration(0, 0)), 'bench');
+  }
+
   get originUrl(): string {
     const { host, port } = this.#options.world.ground.mysql;
     return `mysql://${demoAccount.user}:${demoAccount.password}@${host}:${port}`;
@@ -75,7 +83,7 @@ export class Installation {
 
   /** The place in the binlog up to which every shard has heard of all, as `placeOf` writes it; empty before the first stamp. */
   async leastStamp(): Promise<string> {
-    const stamps = await Promise.all(this.#shards.map((shard) => shard.getBuffer('ringfill:stamp')));
+    const stamps = await Promise.all(this.#shards.map((shard) => shard.getBuffer(stampKey(this.keyPrefix))));
     const places = stamps.map((stored) => (stored === null ? '' : (decodeStamp(stored)?.to.slice(10, 35) ?? '')));
     return places.toSorted()[0] ?? '';
   }

@@ -18,18 +18,21 @@ export interface Cores {
   readonly generator: number | undefined;
   /** Of MySQL, Redis, RabbitMQ and the sync worker; the generator's where there are only two. */
   readonly servers: readonly number[];
+  /** Every one that may be used. */
+  readonly all: readonly number[];
   /** For the report: who shares what. */
   readonly words: string;
 }
 
 export async function chooseCores(): Promise<Cores> {
-  const nothing = { peer: undefined, generator: undefined, servers: [] };
+  const nothing = { peer: undefined, generator: undefined, servers: [], all: [] };
   const canPin = await run('taskset', ['--version']).then(
     () => true,
     () => false,
   );
   if (!canPin) return { ...nothing, words: 'Nothing was pinned to a core: there is no taskset here.' };
-  const [peer, generator, ...others] = allowedCores();
+  const all = allowedCores();
+  const [peer, generator, ...others] = all;
   if (peer === undefined || generator === undefined) {
     return { ...nothing, words: 'Nothing was pinned: there is one core, which everything shared.' };
   }
@@ -39,12 +42,14 @@ export async function chooseCores(): Promise<Cores> {
         peer,
         generator,
         servers: [generator],
+        all,
         words: `${peerWords}; the load generator, Redis, MySQL, RabbitMQ and the sync worker shared core ${generator}.`,
       }
     : {
         peer,
         generator,
         servers: others,
+        all,
         words: `${peerWords}; the load generator had core ${generator}; Redis, MySQL, RabbitMQ and the sync worker shared ${others.join(', ')}.`,
       };
 }

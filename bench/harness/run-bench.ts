@@ -5,7 +5,7 @@ import { Ground } from '../drills/harness/ground.ts';
 import { BenchWorld } from './bench-world.ts';
 import { GOALS, type RatioKey, type Verdict, verdictOf } from './goals.ts';
 import { describeMachine, type Machine } from './machine.ts';
-import { chooseCores } from './processor.ts';
+import { chooseCores, type Cores, pin } from './processor.ts';
 import { barOf } from './rounds.ts';
 import type { Bar, ScaleName, Section, SectionResult } from './section.ts';
 
@@ -51,9 +51,19 @@ const SHARDS = { primary: 3, fallback: 2 };
 
 /** Rejects where the servers could not be had; then, as always, nothing is left running. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
+  const cores = await chooseCores();
+  // It has little to do while others are measured, and must not do it on their core.
+  await pin(process.pid, [cores.generator]);
+  try {
+    return await runOn(cores, options);
+  } finally {
+    await pin(process.pid, cores.all);
+  }
+}
+
+async function runOn(cores: Cores, options: BenchOptions): Promise<BenchResult> {
   const { sections, scale, seed, folder, onProgress, say, signal } = options;
   const startedAt = new Date();
-  const cores = await chooseCores();
   const ground = await Ground.start({ folder, shards: SHARDS, onProgress, signal });
   const done: DoneSection[] = [];
   const notDone: BenchResult['notDone'][number][] = [];
