@@ -44,7 +44,7 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
-interface Open extends Pick<LoadSeen, 'latencyMs' | 'lateMs'> {
+interface Open extends Pick<LoadSeen, 'latencyMs' | 'lateMs' | 'unsent'> {
   readonly perSecond: number;
 }
 
@@ -186,7 +186,8 @@ class PeersBench {
       seed: this.#world.seed + round,
     });
     this.#note(peer, seen.wrong, seen.examples);
-    return { perSecond: seen.requests / seen.seconds, latencyMs: seen.latencyMs, lateMs: seen.lateMs };
+    const { latencyMs, lateMs, unsent } = seen;
+    return { perSecond: seen.requests / seen.seconds, latencyMs, lateMs, unsent };
   }
 
   /** Of gateways under the loads whose ratios were missed. */
@@ -325,9 +326,10 @@ function blocksOf(
           seen.map(({ lateMs }) => lateMs.p99),
           2,
         ),
+        told(seen.map(({ unsent }) => unsent)),
       ];
     });
-  const openColumns = ['peer', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'sent late, p99 ms'];
+  const openColumns = ['peer', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'sent late, p99 ms', 'not sent'];
   const commonBars = (['p50', 'p99', 'p999'] as const).map((name) => ({
     name: name === 'p999' ? 'p99.9' : name,
     bars: among.map((peer) => {
