@@ -6,9 +6,6 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, RowDataPacket } from 'mysql2/promise';
-import { BrokerConnection } from '../../../shared/broker/connection.ts';
-import { topologyOf } from '../../../shared/broker/topology.ts';
-import { parseConfig } from '../../../shared/config/load.ts';
 import type { Config } from '../../../shared/config/schema.ts';
 import { demoAccount } from '../../../stack/demo-data/load.ts';
 import { type Link, openLink } from '../../../stack/faults.ts';
@@ -18,6 +15,9 @@ import type * as RingfillProcesses from '../../../stack/ringfill-process.ts';
 import type { RingfillProcess } from '../../../stack/ringfill-process.ts';
 import { startSentinel } from '../../../stack/sentinel.ts';
 import type { ServerProcess } from '../../../stack/server-process.ts';
+import { createDatabase, dropQueues } from '../../harness/database.ts';
+import { allBelieved } from '../../harness/gateways-believe.ts';
+import { type ReadRow, readRows } from '../../harness/read-rows.ts';
 import { clientOf } from './dumps.ts';
 import type { Ground, GroundShard, RingName } from './ground.ts';
 import { ShiftedClock } from './shifted-clock.ts';
@@ -160,13 +160,7 @@ export class World {
 
   /** Settles when every gateway believes every shard; rejects with what they think, past the time. */
   async allBelieved(withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    for (;;) {
-      const doubts = await this.#doubts();
-      if (doubts.length === 0) return;
-      if (performance.now() > deadline) throw new Error(doubts.join('; '));
-      await sleep(LOOK_EVERY_MS, undefined, { signal: this.#signal });
-    }
+    await allBelieved(this.#gateways, withinMs, this.#signal);
   }
 
   /** What the gateways answer of every row, where MySQL says otherwise; the first few of each gateway. */
@@ -174,10 +168,10 @@ export class World {
     const [rows] = await this.#admin.query<RowDataPacket[]>(`SELECT id, n FROM ${this.table} ORDER BY id`);
     const wrong = await Promise.all(
       this.#gateways.map(async ({ name, url }) => {
-        const answered = await this.#readAll(url, rows.length);
+        const answered = await this.#readFirst(url, rows.length);
         return rows.flatMap(({ id, n }, index) => {
           const answer = answered[index];
-          return answer?.id === id && answer?.n === n
+          return answer?.['id'] === id && answer?.['n'] === n
             ? []
             : [`${name}, row ${String(id)}: ${JSON.stringify(answer)}, and MySQL has n ${String(n)}`];
         });
@@ -199,32 +193,18 @@ export class World {
     const admin = this.ground.admin();
     await admin.query(`DROP DATABASE IF EXISTS ${this.#db}`);
     await admin.end();
-    const config = parseConfig(JSON.stringify(this.#configFor('gateway-1', 0)), 'drill');
-    if (config.sync === undefined) return;
-    const { shards, deadLetters } = topologyOf(config, config.sync);
-    const connection = new BrokerConnection({ url: this.ground.rabbitmq.url, name: `drill ${this.#db}` });
-    try {
-      await connection.start();
-      const { channel, close } = await connection.openChannel();
-      for (const queue of [deadLetters, ...shards.map((shard) => shard.queue)]) await channel.deleteQueue(queue);
-      await close();
-    } finally {
-      await connection.stop();
-    }
+    await dropQueues(this.#configFor('gateway-1', 0));
   }
 
   async #createTable(): Promise<void> {
     const admin = this.#admin;
-    await admin.query(`CREATE DATABASE ${this.#db} CHARACTER SET utf8mb4`);
+    await createDatabase(admin, this.#db);
     await admin.query(
       `CREATE TABLE ${this.table} (id INT PRIMARY KEY, n INT NOT NULL, filler VARCHAR(200) NOT NULL) ENGINE = InnoDB`,
     );
     for (let first = 1; first <= WARM_ROWS + COLD_ROWS; first += ROWS_A_STATEMENT) {
       const rows = Array.from({ length: ROWS_A_STATEMENT }, (_, index) => `(${first + index}, 0, REPEAT('x', 150))`);
       await admin.query(`INSERT INTO ${this.table} VALUES ${rows.join(', ')}`);
-    }
-    for (const from of ['127.0.0.1', 'localhost']) {
-      await admin.query(`GRANT SELECT, LOCK TABLES ON ${this.#db}.* TO '${demoAccount.user}'@'${from}'`);
     }
   }
 
@@ -333,36 +313,11 @@ export class World {
   }
 
   async #warm(): Promise<void> {
-    for (const { url } of this.#gateways) await this.#readAll(url, WARM_ROWS);
+    for (const { url } of this.#gateways) await this.#readFirst(url, WARM_ROWS);
   }
 
-  async #readAll(url: string, count: number): Promise<readonly ({ id?: unknown; n?: unknown } | null)[]> {
-    const all: ({ id?: unknown; n?: unknown } | null)[] = [];
-    for (let first = 1; first <= count; first += ROWS_A_STATEMENT) {
-      const ids = Array.from({ length: ROWS_A_STATEMENT }, (_, index) => first + index);
-      const answer = await fetch(`${url}/${this.table.replace('.', '/')}?ids=${ids.join(',')}`, {
-        signal: this.#signal,
-      });
-      const text = await answer.text();
-      if (!answer.ok) throw new Error(`${answer.status} ${url}: ${text.slice(0, 300)}`);
-      all.push(...(JSON.parse(text) as { rows: ({ id?: unknown; n?: unknown } | null)[] }).rows);
-    }
-    return all;
-  }
-
-  async #doubts(): Promise<string[]> {
-    const doubts = this.#gateways.map(async ({ name, url }) => {
-      try {
-        const answer = await fetch(`${url}/-/ring`, { signal: AbortSignal.timeout(2_000) });
-        const { layers } = (await answer.json()) as { layers: { shards: { shard: string; state: string }[] }[] };
-        return layers.flatMap(({ shards }) =>
-          shards.flatMap(({ shard, state }) => (state === 'ok' ? [] : [`${name}: ${shard} is ${state}`])),
-        );
-      } catch (error) {
-        return [`${name}: ${error instanceof Error ? error.message : 'no answer'}`];
-      }
-    });
-    return (await Promise.all(doubts)).flat();
+  #readFirst(url: string, count: number): Promise<readonly (ReadRow | null)[]> {
+    return readRows({ url, table: this.table, first: 1, count, signal: this.#signal });
   }
 }
 
