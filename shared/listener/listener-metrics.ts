@@ -42,7 +42,7 @@ export class ListenerMetrics {
     });
     this.#reloads = new Counter({
       name: 'ringfill_certificate_reloads_total',
-      help: 'How often the certificate of the port was read again because it had changed, by outcome: loaded, refused.',
+      help: 'How often the certificate of the port was read again, as it had changed or at a reload: loaded, refused.',
       labelNames: ['outcome'],
       registers,
     });

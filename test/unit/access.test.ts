@@ -212,6 +212,13 @@ test('a batch larger than the bucket is let through a full one, and paid for aft
   assert.equal(limit.take('a', 1), 0);
 });
 
+test('of so many it is remembered what they took; who was not seen for the longest begins anew', () => {
+  const limit = new RateLimit({ rowsPerSecond: 1, burstRows: 1, remembered: 2, now: () => 0 });
+  for (const who of ['a', 'b']) assert.equal(limit.take(who, 1), 0);
+  assert.deepEqual([limit.take('a', 1), limit.take('c', 1)], [1, 0]);
+  assert.deepEqual([limit.take('a', 1), limit.take('b', 1)], [1, 0]);
+});
+
 function requestFrom(remoteAddress: string, forwarded?: string): IncomingMessage {
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress });
