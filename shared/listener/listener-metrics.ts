@@ -38,6 +38,7 @@ export class ListenerMetrics {
     this.#expiry = new Gauge({
       name: 'ringfill_certificate_expiry_timestamp_seconds',
       help: 'When the certificate of the port expires. Seconds since 1970; 0 without TLS.',
+      aggregator: 'min',
       registers,
     });
     this.#reloads = new Counter({
