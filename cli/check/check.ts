@@ -5,6 +5,7 @@ import { messageOf, SetupError } from '../../shared/errors/errors.ts';
 import { OriginPool } from '../../shared/origin/origin-pool.ts';
 import { whyUnprovable } from '../../shared/origin/provable.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
+import { checkAccess } from './check-access.ts';
 import { checkBroker } from './check-broker.ts';
 import { checkOutlets } from './check-outlets.ts';
 import { type CheckedOrigin, checkOrigin } from './check-origin.ts';
@@ -43,6 +44,7 @@ export async function checkAll(path: string): Promise<Finding[]> {
       verdict: 'met',
       found: `${path}: ${count(config.rings.length, 'ring')}, ${count(shards.length, 'shard')}, ${count(Object.keys(config.tables).length, 'table')}`,
     },
+    ...checkAccess(config),
     ...origin,
     ...broker,
     ...outlets,

@@ -35,6 +35,7 @@ export class AccessMetrics {
     this.#keys = new Gauge({
       name: 'ringfill_access_keys',
       help: 'API keys in force, expired ones included; 0 where none are asked for.',
+      aggregator: 'min',
       registers,
     });
     this.#reloads = new Counter({

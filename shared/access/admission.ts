@@ -39,7 +39,7 @@ export class Admission {
   readonly #perAddress: RateLimit | undefined;
   readonly #perKey: RateLimit | undefined;
   /** Of the log, for each reason and address: the metrics count them all. */
-  readonly #lines = new RateLimit({ rowsPerSecond: 1, burstRows: 10 });
+  readonly #lines = new RateLimit({ rowsPerSecond: 1, burstRows: 10, remembered: 1_000 });
 
   constructor({ config: { http, access }, metrics, log }: AdmissionOptions) {
     this.#metrics = metrics;

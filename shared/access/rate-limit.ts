@@ -14,6 +14,8 @@ export interface RateLimitOptions {
   readonly rowsPerSecond: number;
   /** At least 1. */
   readonly burstRows: number;
+  /** Of how many it is remembered; those that were not seen for the longest begin with a full bucket again. Default 100,000. */
+  readonly remembered?: number;
   /** Milliseconds on a clock that is never set back. */
   readonly now?: () => number;
 }
@@ -24,16 +26,15 @@ interface Bucket {
   asOfMs: number;
 }
 
-/** Beyond this the ones that were not seen for the longest are forgotten, and begin with a full bucket. */
-const BUCKETS_MAX = 100_000;
-
 export class RateLimit {
   readonly #rowsPerMs: number;
   readonly #burstRows: number;
   readonly #now: () => number;
-  readonly #buckets = new LRUCache<string, Bucket>({ max: BUCKETS_MAX });
+  readonly #buckets: LRUCache<string, Bucket>;
 
-  constructor({ rowsPerSecond, burstRows, now = () => performance.now() }: RateLimitOptions) {
+  constructor(options: RateLimitOptions) {
+    const { rowsPerSecond, burstRows, remembered = 100_000, now = () => performance.now() } = options;
+    this.#buckets = new LRUCache({ max: remembered });
     this.#rowsPerMs = rowsPerSecond / 1_000;
     this.#burstRows = burstRows;
     this.#now = now;

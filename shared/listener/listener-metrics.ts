@@ -38,11 +38,12 @@ export class ListenerMetrics {
     this.#expiry = new Gauge({
       name: 'ringfill_certificate_expiry_timestamp_seconds',
       help: 'When the certificate of the port expires. Seconds since 1970; 0 without TLS.',
+      aggregator: 'min',
       registers,
     });
     this.#reloads = new Counter({
       name: 'ringfill_certificate_reloads_total',
-      help: 'How often the certificate of the port was read again because it had changed, by outcome: loaded, refused.',
+      help: 'How often the certificate of the port was read again, as it had changed or at a reload: loaded, refused.',
       labelNames: ['outcome'],
       registers,
     });

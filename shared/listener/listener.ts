@@ -34,8 +34,11 @@ const LOOK_EVERY_MS = 1_000;
 const LATE: ReadonlySet<string> = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT']);
 
 export class Listener {
+  /** Settled at the start: a port that listens cannot change it. */
+  readonly isSecure: boolean;
   readonly #options: ListenerOptions;
   #settings: ListenerSettings;
+  #files: CertificateFiles | undefined;
   #certificate: Certificate | undefined;
   #watch: FileWatch | undefined;
   #slowClients: SlowClients | undefined;
@@ -45,11 +48,16 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    if (this.#settings.tls !== undefined) this.#show(readCertificate(this.#settings.tls));
-  }
-
-  get isSecure(): boolean {
-    return this.#certificate !== undefined;
+    const { tls } = options.settings;
+    this.isSecure = tls !== undefined;
+    if (tls === undefined) return;
+    this.#watchFiles(tls);
+    try {
+      this.#show(readCertificate(tls));
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
   }
 
   /** Once; it is the caller who makes it listen, and closes it. */
@@ -83,22 +91,22 @@ export class Listener {
     });
     this.#server = server;
     this.#slowClients = slowClients;
-    this.#watchCertificate();
     return server;
   }
 
   /**
-   * Goes on by these, once that is called which is returned. TLS cannot be turned on or off while it listens.
+   * Goes on by these, once that is called which is returned.
    * Throws SetupError `certificate-unusable`.
    */
   prepare(settings: ListenerSettings): () => void {
-    const { tls } = settings;
-    const certificate = this.isSecure && tls !== undefined ? readCertificate(tls) : undefined;
+    const files = this.isSecure ? settings.tls : undefined;
+    if (files !== undefined) readCertificate(files);
     return () => {
-      const { tls: before } = this.#settings;
       this.#settings = settings;
-      if (certificate !== undefined) this.#show(certificate);
-      if (!isDeepStrictEqual(tls, before)) this.#watchCertificate();
+      if (files !== undefined) {
+        if (!isDeepStrictEqual(files, this.#files)) this.#watchFiles(files);
+        this.#renew(files);
+      }
       const server = this.#server;
       if (server === undefined) return;
       server.maxConnections = settings.connectionsMax;
@@ -121,11 +129,11 @@ export class Listener {
     if (certificate.expiresMs < Date.now()) this.#options.log.warn(expiry(certificate), 'certificate has expired');
   }
 
-  #watchCertificate(): void {
+  /** Before they are read, so that no change is missed. */
+  #watchFiles(files: CertificateFiles): void {
     this.#watch?.stop();
-    const { tls } = this.#settings;
-    if (!this.isSecure || tls === undefined) return;
-    this.#watch = new FileWatch({ paths: [tls.certFile, tls.keyFile], onChange: () => this.#renew(tls) });
+    this.#files = files;
+    this.#watch = new FileWatch({ paths: [files.certFile, files.keyFile], onChange: () => this.#renew(files) });
   }
 
   #renew(files: CertificateFiles): void {

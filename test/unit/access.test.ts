@@ -14,11 +14,17 @@ import { ClientAddresses } from '../../shared/access/client-address.ts';
 import { changeKeyFile, type KeyRecord, readKeyFile } from '../../shared/access/key-file.ts';
 import { isLoopback } from '../../shared/access/open-to-everybody.ts';
 import { RateLimit } from '../../shared/access/rate-limit.ts';
+import { checkAccess } from '../../cli/check/check-access.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { Config } from '../../shared/config/schema.ts';
 import { type Problem, SetupError } from '../../shared/errors/errors.ts';
 import { memoryLog, until } from '../support/broker.ts';
+import { Authority } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/stack.ts';
 
 const folder = temporaryFolder();
+const CONFIG =
+  'origin: {url: mysql://u@db}\nrings: [{name: primary, shards: {r1: redis://r}}]\ntables: {shop.orders: {}}\n';
 
 function record(id: string, sha256: string, more: Partial<KeyRecord> = {}): KeyRecord {
   return {
@@ -206,6 +212,13 @@ test('a batch larger than the bucket is let through a full one, and paid for aft
   assert.equal(limit.take('a', 1), 0);
 });
 
+test('of so many it is remembered what they took; who was not seen for the longest begins anew', () => {
+  const limit = new RateLimit({ rowsPerSecond: 1, burstRows: 1, remembered: 2, now: () => 0 });
+  for (const who of ['a', 'b']) assert.equal(limit.take(who, 1), 0);
+  assert.deepEqual([limit.take('a', 1), limit.take('c', 1)], [1, 0]);
+  assert.deepEqual([limit.take('a', 1), limit.take('b', 1)], [1, 0]);
+});
+
 function requestFrom(remoteAddress: string, forwarded?: string): IncomingMessage {
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress });
@@ -252,4 +265,28 @@ test('loopback is what no other machine can reach', () => {
   for (const host of ['0.0.0.0', '::', '', '10.0.0.1', '127.example.com', '128.0.0.1', 'gateway', '::ffff:10.0.0.1']) {
     assert.ok(!isLoopback(host), host);
   }
+});
+
+test('`ringfill check` tells of keys and certificates that a start would refuse, or that will be missed', async () => {
+  const told = (http: object, access?: Config['access']) => {
+    const { http: defaults } = parseConfig(CONFIG, 'test', {});
+    return checkAccess({ http: { ...defaults, ...http }, ...(access && { access }) }).map(
+      (one) => `${one.requirement} ${one.verdict}`,
+    );
+  };
+  const [path, expired] = [join(folder, 'checked.json'), join(folder, 'expired.json')];
+  const { id, sha256 } = newKey();
+  await changeKeyFile(path, () => [record(id, sha256)]);
+  await changeKeyFile(expired, () => [record(id, sha256, { expires: '2020-01-01T00:00:00Z' })]);
+  const keys = (keysFile: string) => ({ keysFile, publicOperations: false });
+  const { cert, key } = new Authority(folder, 'checked').issue('brief', ['DNS:localhost'], 1);
+  const { cert: longCert, key: longKey } = new Authority(folder, 'checked').issue('long', ['DNS:localhost'], 99);
+  assert.deepEqual(told({}), []);
+  assert.deepEqual(told({ host: '0.0.0.0' }), ['API keys warning', 'certificate note']);
+  assert.deepEqual(told({}, keys(path)), ['API keys met']);
+  assert.deepEqual(told({}, keys(expired)), ['API keys warning']);
+  assert.deepEqual(told({}, keys(join(folder, 'none'))), ['API keys unmet']);
+  assert.deepEqual(told({ tls: { certFile: cert, keyFile: key } }), ['certificate warning']);
+  assert.deepEqual(told({ tls: { certFile: longCert, keyFile: longKey } }), ['certificate met']);
+  assert.deepEqual(told({ tls: { certFile: cert, keyFile: path } }), ['certificate unmet']);
 });

@@ -16,7 +16,7 @@ interface Pair {
 
 interface World {
   readonly cut: Map<Socket, CutReason>;
-  pair(): Promise<Pair>;
+  readonly pair: () => Promise<Pair>;
 }
 
 async function world(bounds: SlowClientBounds): Promise<World> {
