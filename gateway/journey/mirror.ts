@@ -118,7 +118,8 @@ function wordOf(
   if (!isTrusted({ version: entry.version, exactness: 'exact' }, stamp, floor)) return ofNoRow();
   if (entry.shape !== shape) return { unknowing: 'other-shape' };
   if (entry.kind === 'too-large') return { unknowing: 'too-large' };
-  return { found: { kind: 'row', body: table.schema.encoder.ofTexts(entry.texts) } };
+  const body = table.schema.encoder.ofTexts(entry.texts);
+  return body === undefined ? { unknowing: 'unreadable' } : { found: { kind: 'row', body } };
 }
 
 function isCompleteBy(ring: string, stamp: Stamp, { followedName, schema }: ExposedTable): boolean {
