@@ -51,7 +51,7 @@ export class Gateway {
   constructor({ config, configSha256, version, log, reloadTimeoutMs = RELOAD_TIMEOUT_MS }: GatewayOptions) {
     this.#version = version;
     this.#log = log;
-    this.#telemetry = new GatewayTelemetry(() => this.#generation.waitingForOrigin);
+    this.#telemetry = new GatewayTelemetry(log, () => this.#generation.waitingForOrigin);
     this.#address = config.http;
     this.#reloadTimeoutMs = reloadTimeoutMs;
     this.#generation = this.#generationOf(config);

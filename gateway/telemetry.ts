@@ -10,6 +10,8 @@ import {
   type ShardState,
 } from '../shared/shard/shard.ts';
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import { Unreadable } from '../shared/telemetry/unreadable.ts';
 import type { Story } from './journey/answer.ts';
 import type { CopyOutcome } from './journey/ports.ts';
 
@@ -21,6 +23,7 @@ const SHARD_STATES: readonly ShardState[] = ['ok', 'down'];
 export class GatewayTelemetry {
   readonly registry = new Registry();
   readonly config = new ConfigMetrics(this.registry);
+  readonly unreadable: Unreadable;
 
   readonly #requests = new Counter({
     name: 'ringfill_rows_total',
@@ -104,7 +107,8 @@ export class GatewayTelemetry {
 
   #shards: readonly Pick<Shard, 'ring' | 'name'>[] = [];
 
-  constructor(waitingForOrigin: () => number) {
+  constructor(log: Log, waitingForOrigin: () => number) {
+    this.unreadable = new Unreadable(this.registry, log);
     collectDefaultMetrics({ register: this.registry });
     // The name says what it is; prom-client keeps it by registering it.
     void new Gauge({

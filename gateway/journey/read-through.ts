@@ -12,7 +12,7 @@
  *
  * Throws OriginUnavailable, and RequestRefused `not-cached`, `sync-lost`. A shard's trouble never leaves this file.
  */
-import { type Entry, freshSeconds } from '../../shared/entry/entry.ts';
+import { decodeEntry, type Entry, freshSeconds } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
@@ -128,6 +128,7 @@ async function throughShard(
   }
   const { stored } = read;
   const known = stored === null ? undefined : usableEntry(stored, table, trust);
+  if (stored !== null && known === undefined) noteUnreadable(ports, request, candidate, stored);
   const entry = known !== undefined && mayFollow(ports, request, candidate, known, trust) ? known : undefined;
   if (entry !== undefined) noteAnswered(ports, request, candidate, entry, trust);
   const now = ports.now();
@@ -166,6 +167,16 @@ async function throughShard(
     fillUnderLease(ports, errand, readBegins),
   );
   return joined ? collapsed(errand, answer.found) : answer;
+}
+
+/** An entry that counts no more is none of these. */
+function noteUnreadable(
+  { onUnreadable }: Ports,
+  { cacheKey }: RowRequest,
+  { shard }: Candidate<ShardPort>,
+  stored: Buffer,
+): void {
+  if (decodeEntry(stored) === undefined) onUnreadable('entry', shard.name, cacheKey);
 }
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {
