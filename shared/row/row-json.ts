@@ -114,8 +114,8 @@ export class RowEncoder {
 
 /** RFC 8259, section 6. */
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$/;
-/** Section 7: what must be escaped in a string. */
-const WANTS_ESCAPING = /["\\\u0000-\u001f]/;
+/** What must be escaped in a string (section 7), or is in no number and no base64. */
+const WANTS_ESCAPING = /["\\\p{Cc}]/u;
 
 function isOfForm(form: TextForm, text: string): boolean {
   switch (form) {

@@ -4,7 +4,7 @@
  */
 import type { LeaseBase } from '../origin/row-select.ts';
 
-class UnfitReply extends Error {
+export class UnfitReply extends Error {
   constructor(command: string) {
     super(`its reply is none to ${command}`);
     this.name = 'UnfitReply';
