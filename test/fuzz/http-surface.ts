@@ -1,7 +1,7 @@
 /**
  * The gateway as the network meets it: the real application on a real socket, over real servers, with a sync worker beside
- * it; bytes in, answers out. Each input has a connection, and a request behind it that is in order, so that what lacks its
- * end finds one there.
+ * it; bytes in, answers out. On each connection there is a request behind all others that is in order, so that what lacks
+ * its end finds one there.
  *
  * No answer may be a 5xx but those that the contract has for such requests; nothing may be thrown that nobody catches;
  * and a row that was there before is there afterwards.
@@ -21,9 +21,9 @@ import { Random } from '../model/random.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { startTestStack, type TestStack } from '../support/stack.ts';
 import { heapBytes, isFlat } from './heap.ts';
-import { Mutator } from './mutator.ts';
 import { Prototypes } from './prototypes.ts';
 import { Found, type RunOptions, type TargetReport } from './run-target.ts';
+import { RequestMaker, type Sent } from './request-maker.ts';
 import { corpusOf } from './target.ts';
 
 export interface HttpReport {
@@ -84,8 +84,8 @@ const WORDS = [
   '//',
   '..',
 ];
-const LANES = 24;
-const BATCH = 480;
+const LANES = 16;
+const BATCH = 320;
 const SAMPLES = 12;
 const QUIET_MS = 400;
 const INPUT_MS_MAX = 2_000;
@@ -147,7 +147,7 @@ async function withGateway(stack: TestStack, folder: string, options: RunOptions
 }
 
 interface Exchanged {
-  readonly input: Buffer;
+  readonly sent: Sent;
   readonly received: Buffer;
   readonly ms: number;
   /** The server waited for more, and was left. */
@@ -175,21 +175,22 @@ class HttpSurface {
     const note = (error: unknown) => void uncaught.push(error);
     process.on('uncaughtException', note).on('unhandledRejection', note);
     const corpus = corpusOf('http');
-    const mutator = new Mutator(new Random(seed), corpus, WORDS);
+    const tables = Object.keys(TABLES).map((label) => `/${label.replace('.', '/')}`);
+    const maker = new RequestMaker(new Random(seed), tables, WORDS);
     const prototypes = new Prototypes();
     const samples: number[] = [];
     const started = performance.now();
     const elapsed = () => (performance.now() - started) / 1000;
     let inputs = 0;
     let slowest: TargetReport['slowest'] = { ms: 0, input: Buffer.alloc(0) };
-    let waiting = [...corpus];
+    let waiting = corpus.map((bytes): Sent => ({ bytes, requests: 1 }));
     try {
       await this.#isMirrored();
       while (inputs < inputsMax && elapsed() < secondsMax) {
-        while (waiting.length < Math.min(BATCH, inputsMax - inputs)) waiting.push(mutator.next());
+        while (waiting.length < BATCH) waiting.push(maker.next());
         const batch = waiting;
         waiting = [];
-        inputs += batch.length;
+        inputs += batch.reduce((sum, { requests }) => sum + requests, 0);
         const exchanged = await this.#exchangeAll(batch);
         for (const one of exchanged) this.#judge(one);
         if (uncaught.length > 0 || this.#told.length > 0) {
@@ -212,17 +213,17 @@ class HttpSurface {
     };
   }
 
-  async #exchangeAll(inputs: readonly Buffer[]): Promise<Exchanged[]> {
+  async #exchangeAll(inputs: readonly Sent[]): Promise<Exchanged[]> {
     const exchanged: Exchanged[] = [];
     const left = [...inputs];
     const lane = async () => {
-      for (let input = left.pop(); input !== undefined; input = left.pop()) exchanged.push(await this.#exchange(input));
+      for (let sent = left.pop(); sent !== undefined; sent = left.pop()) exchanged.push(await this.#exchange(sent));
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     return exchanged;
   }
 
-  #exchange(input: Buffer): Promise<Exchanged> {
+  #exchange(sent: Sent): Promise<Exchanged> {
     return new Promise((resolve) => {
       const started = performance.now();
       const socket = connect(this.#port, this.#host);
@@ -236,13 +237,13 @@ class HttpSurface {
       // The server may close while we still write; what it said before that counts.
       socket.on('error', () => undefined);
       socket.on('close', () =>
-        resolve({ input, received: Buffer.concat(chunks), ms: performance.now() - started, wasLeft }),
+        resolve({ sent, received: Buffer.concat(chunks), ms: performance.now() - started, wasLeft }),
       );
-      socket.write(Buffer.concat([input, BEHIND]));
+      socket.write(Buffer.concat([sent.bytes, BEHIND]));
     });
   }
 
-  #judge({ input, received }: Exchanged): void {
+  #judge({ sent: { bytes: input }, received }: Exchanged): void {
     const text = received.toString('latin1');
     for (const { index, 1: status } of text.matchAll(/HTTP\/1\.1 ([0-9]{3}) [^\r\n]*\r\n/g)) {
       const code = /"code":"([a-z-]+)"/.exec(text.slice(index, text.indexOf('HTTP/1.1 ', index + 9) >>> 0))?.[1];
@@ -255,11 +256,11 @@ class HttpSurface {
   }
 
   /** One by one: after which of them was there more? */
-  async #findCulprit(batch: readonly Buffer[], count: () => number, found: readonly unknown[]): Promise<never> {
+  async #findCulprit(batch: readonly Sent[], count: () => number, found: readonly unknown[]): Promise<never> {
     const before = count();
-    for (const input of batch) {
-      await this.#exchange(input);
-      if (count() > before) throw new Found('http', input, found[0]);
+    for (const sent of batch) {
+      await this.#exchange(sent);
+      if (count() > before) throw new Found('http', sent.bytes, found[0]);
     }
     throw new Found('http', Buffer.from('(none alone)'), found[0]);
   }
@@ -269,8 +270,8 @@ class HttpSurface {
     if (first === undefined) return { ms: 0, input: Buffer.alloc(0) };
     // Alone, and the least of three: what others did meanwhile is none of its doing.
     let { ms } = first;
-    for (let time = 0; time < 3; time += 1) ms = Math.min(ms, (await this.#exchange(first.input)).ms);
-    return { ms, input: first.input };
+    for (let time = 0; time < 3; time += 1) ms = Math.min(ms, (await this.#exchange(first.sent)).ms);
+    return { ms, input: first.sent.bytes };
   }
 
   async #isUnharmed(): Promise<void> {
