@@ -7,6 +7,8 @@ export interface Target {
   readonly words: readonly string[];
   /** The longest input, in bytes; default: 64 KiB. */
   readonly bytesMax?: number;
+  /** No input may take longer, in ms of this thread's time; default: 150. */
+  readonly msMax?: number;
   /** Throws where something does not hold: whatever it throws is a finding. */
   run(input: Buffer): void;
 }
