@@ -47,11 +47,7 @@ const atEnd: (() => Promise<unknown>)[] = [() => Promise.all([mysql, r1, r2, f1]
 // What was started last goes first.
 after(async () => {
   r2.kill('SIGCONT');
-  for (const end of atEnd.toReversed()) {
-    console.error('end', String(end), Date.now() % 100000);
-    await end();
-  }
-  console.error('ended', Date.now() % 100000, process.getActiveResourcesInfo());
+  for (const end of atEnd.toReversed()) await end();
 });
 const servers = { r1, r2, f1 };
 const redis = Object.values(servers).map(({ port }) => redisAt(port));
