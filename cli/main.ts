@@ -42,6 +42,12 @@ const program = new Command('ringfill')
   .addCommand(drillCommand())
   .addCommand(demoCommand());
 
+// Node would print whatever hangs on an error, such as the arguments of a command that Redis has refused.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exit(1);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

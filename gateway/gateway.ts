@@ -57,7 +57,7 @@ export class Gateway {
   constructor({ config, configSha256, version, log, reloadTimeoutMs = RELOAD_TIMEOUT_MS }: GatewayOptions) {
     this.#version = version;
     this.#log = log;
-    this.#telemetry = new GatewayTelemetry(() => this.#generation.waitingForOrigin);
+    this.#telemetry = new GatewayTelemetry(log, () => this.#generation.waitingForOrigin);
     this.#oneOfMany = OneOfMany.join(this.#telemetry.registry);
     this.#address = config.http;
     this.#reloadTimeoutMs = reloadTimeoutMs;

@@ -89,6 +89,7 @@ export class Generation {
       onCondition: (ring: string, shard: string, condition: ShardCondition) => {
         if (this.#isMeasured) telemetry.shardConditionIs(ring, shard, condition);
       },
+      onUnreadableStamp: (shard: string, key: string) => telemetry.unreadable.found('stamp', shard, key),
       onAnswer: telemetry.shardCommand.bind(telemetry),
     };
     this.#layers = shardLayers(config, log, observer, memory.highestStamps);
@@ -200,6 +201,7 @@ export class Generation {
       random: Math.random,
       lookAgain: (table) => this.#lookAgain(table),
       isOriginUp: () => this.#pool.state === 'closed',
+      onUnreadable: (kind, shard, key) => this.#telemetry.unreadable.found(kind, shard, key),
       onCopy: (table, outcome) => this.#telemetry.copied(table.label, outcome),
       onRefresh: (table, outcome) => this.#telemetry.refreshed(table.label, outcome),
     };

@@ -13,6 +13,8 @@ import { AccessMetrics } from '../shared/access/access-metrics.ts';
 import { ListenerMetrics } from '../shared/listener/listener-metrics.ts';
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import { TallyCounter, TallyHistogram } from '../shared/telemetry/tallies.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import { Unreadable } from '../shared/telemetry/unreadable.ts';
 import type { Story } from './journey/answer.ts';
 import type { CopyOutcome } from './journey/ports.ts';
 
@@ -26,6 +28,7 @@ export class GatewayTelemetry {
   readonly config = new ConfigMetrics(this.registry);
   readonly access = new AccessMetrics(this.registry);
   readonly listener = new ListenerMetrics(this.registry);
+  readonly unreadable: Unreadable;
 
   readonly #requests = new TallyCounter({
     name: 'ringfill_rows_total',
@@ -112,7 +115,8 @@ export class GatewayTelemetry {
 
   #shards: readonly Pick<Shard, 'ring' | 'name'>[] = [];
 
-  constructor(waitingForOrigin: () => number) {
+  constructor(log: Log, waitingForOrigin: () => number) {
+    this.unreadable = new Unreadable(this.registry, log);
     collectDefaultMetrics({ register: this.registry });
     // The name says what it is; prom-client keeps it by registering it.
     void new Gauge({

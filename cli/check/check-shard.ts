@@ -14,6 +14,7 @@ import { leaseKey } from '../../shared/key/cache-key.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import { copiesOf } from '../../shared/origin/exposed-table.ts';
 import { describeEndpoint, type Endpoint, redisOptions } from '../../shared/shard/endpoint.ts';
+import { commandsOf } from '../../shared/shard/permissions.ts';
 import { defineScripts } from '../../shared/shard/scripts.ts';
 import { clockFinding } from './check-origin.ts';
 import type { Finding } from './finding.ts';
@@ -44,16 +45,14 @@ const DEADLINE_MS = 5_000;
 /** The client's words for bytes that no Redis sends. */
 const NOT_REDIS = /Protocol error|Unknown RESP type|Invalid RESP/i;
 
-const COMMANDS = ['ping', 'select', 'info', 'time', 'mget', 'get', 'set', 'del', 'eval', 'evalsha'];
-/** Of apply, the audit, snapshots and the reads of a mirror, within scripts or on their own. */
-const COMMANDS_OF_SYNC = [
-  ['dbsize', 'exists', 'getrange', 'pexpire', 'pttl', 'rename', 'scan', 'type', 'unlink', 'multi', 'exec'],
-  ['hget', 'hgetall', 'hmget', 'hset', 'hdel', 'hexists', 'hincrby'],
-].flat();
+/** Of this command itself. */
+const COMMANDS_OF_CHECK = ['select', 'info', 'time'];
 
-/** What a Redis user has to be allowed, on all keys below the prefix. */
+/** What a Redis user that both processes and this command share has to be allowed, on all keys below the prefix. */
 export function commandsNeeded({ sync }: Pick<Config, 'sync'>): readonly string[] {
-  return sync === undefined ? COMMANDS : [...COMMANDS, ...COMMANDS_OF_SYNC];
+  const ofBoth =
+    sync === undefined ? commandsOf('gateway without sync') : [...commandsOf('gateway'), ...commandsOf('sync worker')];
+  return [...new Set([...ofBoth, ...COMMANDS_OF_CHECK])];
 }
 
 export async function checkShard(shard: ShardToCheck, config: Config): Promise<ShardReport> {

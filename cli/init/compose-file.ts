@@ -1,6 +1,7 @@
 /** What was found -> a first ringfill.yml, with a comment wherever a reader would ask. */
 import { Document, isMap, isScalar, type Node, type Pair, type YAMLMap, type YAMLSeq } from 'yaml';
 import { quoteAccount, quoteName, quoteTable } from '../../shared/origin/table-name.ts';
+import { aclRule } from '../../shared/shard/permissions.ts';
 import { defaultOf, describeSection, describeSetting, otherSettings, type Section } from './describe-settings.ts';
 import type { FoundTable, FoundTables } from './find-tables.ts';
 
@@ -70,7 +71,7 @@ export function composeFile(contents: FileContents): string {
       ...tables.refused.map(({ label, reason }) => `  ${label}: ${reason}`),
     ]);
   }
-  document.comment = comment(grants(contents));
+  document.comment = comment([...grants(contents), ...redisRules(contents), ...brokerRules(contents)]);
   return `${document.toString({ lineWidth: 0, flowCollectionPadding: false }).trimEnd()}\n`;
 }
 
@@ -104,22 +105,65 @@ function shapeTable(table: Pair, deny: readonly string[]): void {
   ]);
 }
 
-function grants({ tables, account, newAccount }: FileContents): string[] {
+function grants({ tables, account, newAccount, brokerUrl }: FileContents): string[] {
   const to = quoteAccount(account);
+  const selects = (grantee: string) =>
+    tables.usable.map(({ schema, deny }) => {
+      const granted = schema.columns.filter(({ name }) => !deny.includes(name)).map(({ name }) => quoteName(name));
+      const columns = deny.length === 0 ? '' : ` (${granted.join(', ')})`;
+      return `  GRANT SELECT${columns} ON ${quoteTable(schema.name)} TO ${grantee};`;
+    });
+  const create = (grantee: string) => `  CREATE USER IF NOT EXISTS ${grantee} IDENTIFIED BY '…';`;
+  const ofWorker = quoteAccount(account.replace(/@/, '_sync@'));
   return [
     'The least that the account in origin.url needs; to be run by an administrator of the server:',
     '',
-    ...(newAccount ? [`  CREATE USER IF NOT EXISTS ${to} IDENTIFIED BY '…';`] : []),
-    ...tables.usable.map(({ schema, deny }) => {
-      const granted = schema.columns.filter(({ name }) => !deny.includes(name)).map(({ name }) => quoteName(name));
-      const columns = deny.length === 0 ? '' : ` (${granted.join(', ')})`;
-      return `  GRANT SELECT${columns} ON ${quoteTable(schema.name)} TO ${to};`;
-    }),
-    `  -- for the sync worker, and for the gateway beside it`,
-    `  GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${to};`,
+    ...(newAccount ? [create(to)] : []),
+    ...selects(to),
+    ...(brokerUrl === undefined
+      ? [
+          `  -- for the sync worker, and for the gateway beside it`,
+          `  GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${to};`,
+        ]
+      : [
+          `  -- by the binlog's end the gateway proves what it reads`,
+          `  GRANT REPLICATION CLIENT ON *.* TO ${to};`,
+          '',
+          'And an account of the sync worker’s own, which is sent the binlog; name it in sync.originUrl:',
+          '',
+          create(ofWorker),
+          ...selects(ofWorker),
+          `  GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${ofWorker};`,
+        ]),
     ...(tables.usable.some(({ deny }) => deny.length > 0)
       ? ['', 'Where columns are listed, a column that is added to the table is served only once it is granted too.']
       : []),
+  ];
+}
+
+/** One file serves both processes; which account each of them has, its environment says. */
+function redisRules({ brokerUrl }: FileContents): string[] {
+  const hasSync = brokerUrl !== undefined;
+  return [
+    '',
+    'The least that an account of each Redis needs, for redis://${REDIS_USER}:${REDIS_PASSWORD}@host; with a keyPrefix, ~prefix*',
+    'in the place of ~*, and with another database than 0, +select:',
+    '',
+    `  ${aclRule('ringfill_gateway', hasSync ? 'gateway' : 'gateway without sync', '', '…')}`,
+    ...(hasSync ? [`  ${aclRule('ringfill_sync', 'sync worker', '', '…')}`] : []),
+  ];
+}
+
+/** The sync worker's alone: the gateway does not speak with the broker. */
+function brokerRules({ brokerUrl }: FileContents): string[] {
+  if (brokerUrl === undefined) return [];
+  const named = "'^ringfill\\..*'";
+  return [
+    '',
+    'The least that the account in sync.broker.url needs (configure, write, read); with outlets, their exchange and',
+    'subscribers have to be in all three:',
+    '',
+    `  rabbitmqctl set_permissions -p / ringfill ${named} '^(ringfill\\..*|amq\\.default)$' ${named}`,
   ];
 }
 

@@ -17,7 +17,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
-import type { HashReply } from '../../shared/shard/shard.ts';
+import type { HashReply } from '../../shared/shard/replies.ts';
 import { floorOf, isComplete, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, foundAs, type Found, placeOf } from './answer.ts';
@@ -81,6 +81,9 @@ async function askShards(ports: Ports, request: RowRequest): Promise<Asked> {
         reasons.set(shard.name, 'write-not-applied');
       } else {
         const word = wordOf(request, candidate, read, standing.trust);
+        if ('unknowing' in word && word.unknowing === 'unreadable') {
+          ports.onUnreadable('mirror-entry', shard.name, cacheKey);
+        }
         if ('found' in word) return { answer: answerOf(ports, candidate, standing.trust, word.found) };
         reasons.set(shard.name, word.unknowing);
       }
@@ -118,7 +121,8 @@ function wordOf(
   if (!isTrusted({ version: entry.version, exactness: 'exact' }, stamp, floor)) return ofNoRow();
   if (entry.shape !== shape) return { unknowing: 'other-shape' };
   if (entry.kind === 'too-large') return { unknowing: 'too-large' };
-  return { found: { kind: 'row', body: table.schema.encoder.ofTexts(entry.texts) } };
+  const body = table.schema.encoder.ofTexts(entry.texts);
+  return body === undefined ? { unknowing: 'unreadable' } : { found: { kind: 'row', body } };
 }
 
 function isCompleteBy(ring: string, stamp: Stamp, { followedName, schema }: ExposedTable): boolean {

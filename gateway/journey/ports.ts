@@ -8,12 +8,12 @@ import type { Reader, ShardRead } from '../../shared/shard/read-batch.ts';
 import type {
   FillOutcome,
   FollowedAs,
-  HashReply,
   LeaseOutcome,
   LeaseRequest,
   ShardCondition,
   ShardState,
 } from '../../shared/shard/shard.ts';
+import type { HashReply } from '../../shared/shard/replies.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Answer } from './answer.ts';
 import type { AnsweredAhead } from './answered-ahead.ts';
@@ -84,6 +84,8 @@ export interface Ports {
   readonly isOriginUp: () => boolean;
   /** For how long after a shard has lost what it held misses look in the next layer first, in ms. */
   readonly refillMs: number;
+  /** What lies under a row's key there is none of ours. */
+  readonly onUnreadable: (kind: 'entry' | 'mirror-entry', shard: string, key: string) => void;
   /** What was found in one shard was to be filled into another, and that is over. */
   readonly onCopy: (table: ExposedTable, outcome: CopyOutcome) => void;
   /** A refresh behind a hit has ended. */

@@ -12,7 +12,7 @@
  *
  * Throws OriginUnavailable, and RequestRefused `not-cached`, `sync-lost`. A shard's trouble never leaves this file.
  */
-import { type Entry, freshSeconds } from '../../shared/entry/entry.ts';
+import { decodeEntry, type Entry, freshSeconds } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
@@ -141,6 +141,7 @@ async function throughShard(
   const held = heldIn(ports, request, candidate, read, trust);
   const hit = held && hitWith(ports, request, candidate, held, trust);
   if (hit !== undefined) return hit;
+  if (held === undefined && read.stored !== null) noteUnreadable(ports, request, candidate, read.stored);
   const fwd = whyForward(request, held?.life);
   if (fwd !== 'request') {
     const found = await findElsewhere(ports, request, candidate, trust);
@@ -161,6 +162,16 @@ async function throughShard(
     fillUnderLease(ports, errand, readBegins),
   );
   return joined ? collapsed(errand, answer.found) : answer;
+}
+
+/** An entry that counts no more is none of these. */
+function noteUnreadable(
+  { onUnreadable }: Ports,
+  { cacheKey }: RowRequest,
+  { shard }: Candidate<ShardPort>,
+  stored: Buffer,
+): void {
+  if (decodeEntry(stored) === undefined) onUnreadable('entry', shard.name, cacheKey);
 }
 
 function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReason {

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Options, SocketOptions } from 'amqplib';
+import { serverUrl } from '../config/server-url.ts';
 
 const PORTS: Readonly<Record<string, number>> = { 'amqp:': 5672, 'amqps:': 5671 };
 const TLS_FILES = new Set(['ca', 'cert', 'key']);
@@ -16,12 +17,7 @@ export interface BrokerAddress {
 
 /** Throws an Error in an operator's words; it never quotes the URL, which may hold a password. */
 export function brokerAddress(text: string): BrokerAddress {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new Error('not a URL; write amqp://user:password@host:port/vhost');
-  }
+  const url = serverUrl(text, 'amqp://user:password@host:port/vhost');
   const port = PORTS[url.protocol];
   if (port === undefined) throw new Error(`${url.protocol} is not a way to reach RabbitMQ; write amqp:// or amqps://`);
   const login =

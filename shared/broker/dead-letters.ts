@@ -26,6 +26,8 @@ const HEADERS = {
   at: 'ringfill-at',
 } as const;
 const WHY_LENGTH_MAX = 500;
+/** Of what a letter's headers say. */
+const TEXT_LENGTH_MAX = 1_000;
 /** The broker may be out of memory for longer; then the message stays where it is. */
 const BURIED_WITHIN_MS = 10_000;
 
@@ -157,14 +159,14 @@ export class DeadLetterBox {
   }
 }
 
-/** Whoever can publish may have put anything there. */
-function letterOf({ content, properties }: GetMessage): DeadLetter {
+/** Whoever can publish may have put anything there, also what a terminal would take for a command. */
+export function letterOf({ content, properties }: GetMessage): DeadLetter {
   const header = (name: string) => {
     const value: unknown = properties.headers?.[name];
-    return typeof value === 'string' ? value : '';
+    return printable(value);
   };
   return {
-    id: typeof properties.messageId === 'string' ? properties.messageId : '',
+    id: printable(properties.messageId),
     queue: header(HEADERS.queue),
     ring: header(HEADERS.ring),
     shard: header(HEADERS.shard),
@@ -172,4 +174,8 @@ function letterOf({ content, properties }: GetMessage): DeadLetter {
     at: new Date(header(HEADERS.at)),
     message: content,
   };
+}
+
+function printable(value: unknown): string {
+  return typeof value === 'string' ? value.replaceAll(/\p{Cc}/gu, '\ufffd').slice(0, TEXT_LENGTH_MAX) : '';
 }

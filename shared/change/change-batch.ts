@@ -8,7 +8,7 @@
  * trusted: whatever does not decode is refused whole (BatchUnreadable), and goes to the dead letters.
  */
 import { SHAPE_LENGTH, VERSION_LENGTH } from '../entry/entry.ts';
-import { isVersion } from '../version/version.ts';
+import { isPlausiblePlan, isPlausibleVersion, isVersion } from '../version/version.ts';
 import type { ChangeOp, VersionedChange } from './change.ts';
 
 /** Raise it when an older apply could not read the message. */
@@ -74,6 +74,8 @@ const TABLE_WIDTH = 4;
 const TABLES_MAX = 10 ** TABLE_WIDTH;
 const HEAD_LENGTH = 1 + VERSION_LENGTH + SHAPE_LENGTH + TABLE_WIDTH;
 const LENGTHS = 2 + 4;
+/** Capture puts some hundreds into one (batcher.ts). Each is a key and two arguments of one script call. */
+const CHANGES_MAX = 100_000;
 const CHANGE_HEAD = /^[WNDRPTX][0-9]{45}[A-Za-z0-9_-]{8}[0-9]{4}$/;
 
 export function encodeBatch(batch: ChangeBatch): Buffer {
@@ -107,6 +109,7 @@ export function decodeBatch(message: Buffer): DecodedBatch {
     const bodyAt = keyAt + message.readUInt16BE(at);
     const end = bodyAt + message.readUInt32BE(at + 2);
     if (end > message.length) throw new BatchUnreadable('a change is cut off');
+    if (changes.length === CHANGES_MAX) throw new BatchUnreadable(`it has more than ${CHANGES_MAX} changes`);
     const changeHead = message.subarray(at + LENGTHS, keyAt);
     const table = tableNumberIn(changeHead, changeTables);
     changes.push({
@@ -144,9 +147,9 @@ function decodeHead(json: string): { head: BatchHead; changeTables: readonly str
 function isHead(head: Record<string, unknown>): head is Record<string, unknown> & BatchHead {
   const { plan, from, to, asOf, origin, gtid, rings, tables, floors, oldest, hole } = head;
   return (
-    Number.isSafeInteger(plan) &&
-    isVersion(from) &&
-    isVersion(to) &&
+    isPlausiblePlan(plan) &&
+    isPlausibleVersion(from) &&
+    isPlausibleVersion(to) &&
     from <= to &&
     Number.isSafeInteger(asOf) &&
     typeof origin === 'string' &&
@@ -170,7 +173,8 @@ function isTexts(value: unknown): value is string[] {
 }
 
 function isVersions(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.values(value).every(isVersion);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every(isVersion);
 }
 
 function uint32(value: number): Buffer {

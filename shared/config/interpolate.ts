@@ -25,13 +25,13 @@ export function interpolate(
 ): unknown {
   if (typeof value === 'string') {
     const login = loginOf(value);
-    return value.replace(REFERENCE, (whole, escaped: string | undefined, reference: string, offset: number) => {
+    return value.replace(REFERENCE, (_whole, escaped: string | undefined, reference: string, offset: number) => {
       if (escaped !== undefined) return '${';
       try {
         const text = resolve(reference, env);
         return offset >= login.start && offset < login.end ? encodeURIComponent(text) : text;
       } catch (error) {
-        onMissing(path, `${whole}: ${messageOf(error)}`);
+        onMissing(path, `${nameOf(reference)}: ${messageOf(error)}`);
         return '';
       }
     });
@@ -45,6 +45,11 @@ export function interpolate(
     );
   }
   return value;
+}
+
+/** What is no reference is not quoted: it may be a password with `${` in it. */
+function nameOf(reference: string): string {
+  return reference.startsWith('file:') || VARIABLE.test(reference) ? `\${${reference}}` : 'what stands in ${…}';
 }
 
 /** Where `user:password` stands in a URL; nowhere in other texts. */

@@ -63,8 +63,8 @@ function readConfigFile(path: string): Buffer {
 /** @param path only for the messages. */
 export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv = process.env): Config {
   const lines = new LineCounter();
-  // Its pretty errors quote the line.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Its pretty errors quote the line, and so do its warnings, on standard error.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   refuse(document.errors.map((error) => unreadable(error.pos[0], error.message, path, lines)));
 
   const inFile = (faults: readonly Fault[]) => faults.map((fault) => problemOf(fault, path, document, lines));
@@ -100,13 +100,27 @@ function refuse(problems: readonly Problem[]): void {
 }
 
 function valueOf(document: Document, path: string): unknown {
+  let value: unknown;
   try {
-    return document.toJS();
+    value = document.toJS();
   } catch (error) {
     // An alias without its anchor; its name may be a password's beginning, so it is not quoted.
     const message = 'an alias (*name) has no anchor; put quotes around a value that begins with * or &';
     throw new SetupError([{ code: 'config-unreadable', where: path, message }], { cause: error });
   }
+  if (isDeeper(value, DEPTH_MAX)) {
+    const message = `it is nested more than ${DEPTH_MAX} deep, or an alias (*name) stands within what it names`;
+    throw new SetupError([{ code: 'config-unreadable', where: path, message }]);
+  }
+  return value;
+}
+
+/** The schema's own is 8 or so. */
+const DEPTH_MAX = 32;
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((item) => isDeeper(item, depth - 1));
 }
 
 function unreadable(offset: number, message: string, path: string, lines: LineCounter): Problem {

@@ -12,7 +12,8 @@
  *     70             the body; none under N
  *
  * Text of fixed width, so that a script cuts it with string.sub and a person reads it with `redis-cli GET`.
- * What Redis holds is not trusted: whatever does not decode counts as absent.
+ * What Redis holds is not trusted: whatever does not decode counts as absent. Of a row's JSON it is seen whether it begins
+ * and ends as an object does, so that one that was cut off is none; to parse it would cost more than all the rest of a hit.
  */
 export type Exactness = 'exact' | 'inexact';
 
@@ -42,6 +43,8 @@ const TTL_AT = READ_AT + READ_WIDTH;
 const TTL_WIDTH = 6;
 const BODY_AT = TTL_AT + TTL_WIDTH;
 const EMPTY = Buffer.alloc(0);
+const OPENING = '{'.charCodeAt(0);
+const CLOSING = '}'.charCodeAt(0);
 
 const HEADER = /^1[RN][xi][0-9]{45}[A-Za-z0-9_-]{8}[0-9a-z]{14}$/;
 
@@ -66,7 +69,7 @@ export function decodeEntry(stored: Buffer): Entry | undefined {
   const header = stored.toString('latin1', 0, BODY_AT);
   if (!HEADER.test(header)) return undefined;
   const kind = header[1] === 'R' ? 'row' : 'negative';
-  if ((kind === 'row') !== stored.length > BODY_AT) return undefined;
+  if (kind === 'row' ? !isObject(stored) : stored.length > BODY_AT) return undefined;
   return {
     kind,
     exactness: header[2] === 'x' ? 'exact' : 'inexact',
@@ -76,6 +79,10 @@ export function decodeEntry(stored: Buffer): Entry | undefined {
     ttlSeconds: Number.parseInt(header.slice(TTL_AT, BODY_AT), 36),
     body: kind === 'row' ? stored.subarray(BODY_AT) : EMPTY,
   };
+}
+
+function isObject(stored: Buffer): boolean {
+  return stored.length >= BODY_AT + 2 && stored[BODY_AT] === OPENING && stored[stored.length - 1] === CLOSING;
 }
 
 /** Seconds of freshness that are left; negative once expired. */

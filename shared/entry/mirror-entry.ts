@@ -20,6 +20,9 @@ export interface MirrorEntry {
   readonly texts: ReadonlyMap<string, string>;
 }
 
+/** A table of MySQL has at most 4,096 columns ("Limits on Table Column Count"), and one field is ours. */
+const FIELDS_MAX = 4_097;
+
 const SHAPE_AT = 1 + VERSION_LENGTH;
 const OURS = /^[RT][0-9]{45}[A-Za-z0-9_-]{8}$/;
 
@@ -29,6 +32,7 @@ export function mirrorField(kind: MirrorEntry['kind'], version: string, shape: s
 
 /** @param pairs as HGETALL replies: field, value, field, value, … Nothing where it is no entry of ours. */
 export function decodeMirrorEntry(pairs: readonly Buffer[]): MirrorEntry | undefined {
+  if (pairs.length > 2 * FIELDS_MAX || pairs.length % 2 !== 0) return undefined;
   const texts = new Map<string, string>();
   let ours: string | undefined;
   for (let at = 0; at + 1 < pairs.length; at += 2) {

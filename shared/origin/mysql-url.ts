@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions, SslOptions } from 'mysql2';
+import { serverUrl } from '../config/server-url.ts';
 import { messageOf, SetupError } from '../errors/errors.ts';
 
 const MYSQL_PORT = 3306;
@@ -21,12 +22,7 @@ export function mysqlOptions(text: string): ConnectionOptions {
 }
 
 function optionsOf(text: string): ConnectionOptions {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new Error('not a URL; write mysql://user:password@host:port');
-  }
+  const url = serverUrl(text, 'mysql://user:password@host:port');
   const known = new Set(['ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key', 'socket']);
   for (const parameter of url.searchParams.keys()) {
     if (!known.has(parameter)) throw new Error(`?${parameter}= is not known; known: ${[...known].join(', ')}`);

@@ -30,7 +30,7 @@ export const ENCODER_VERSION = 1;
 type CellText = (cell: Buffer) => string;
 
 /** How a column's text becomes JSON: as it is, in quotes (nothing in it wants escaping), or in quotes and escaped. */
-type TextForm = 'literal' | 'quoted' | 'escaped';
+type TextForm = 'number' | 'json' | 'quoted' | 'escaped';
 
 interface ColumnEncoder {
   readonly form: TextForm;
@@ -95,21 +95,54 @@ export class RowEncoder {
     return `{${json}}`;
   }
 
-  /** What `encode` makes of the same row. @param texts by column name; one that is not there is NULL. */
-  ofTexts(texts: ReadonlyMap<string, string>): Buffer {
+  /**
+   * What `encode` makes of the same row; nothing where a text cannot be of its column, for it would make other JSON of
+   * the row than its columns say. @param texts by column name; one that is not there is NULL.
+   */
+  ofTexts(texts: ReadonlyMap<string, string>): Buffer | undefined {
     let json = '{';
     for (const [index, { name, head, form }] of this.#members.entries()) {
       const text = texts.get(name);
       json += index === 0 ? head : `,${head}`;
-      json += text === undefined ? 'null' : jsonOf(form, text);
+      if (text === undefined) json += 'null';
+      else if (isOfForm(form, text)) json += jsonOf(form, text);
+      else return undefined;
     }
     return Buffer.from(`${json}}`, 'utf8');
   }
 }
 
+/** RFC 8259, section 6. */
+const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$/;
+/** What must be escaped in a string (section 7), or is in no number and no base64. */
+const WANTS_ESCAPING = /["\\\p{Cc}]/u;
+
+function isOfForm(form: TextForm, text: string): boolean {
+  switch (form) {
+    case 'number':
+      return NUMBER.test(text);
+    case 'json':
+      return isJson(text);
+    case 'quoted':
+      return !WANTS_ESCAPING.test(text);
+    case 'escaped':
+      return true;
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function jsonOf(form: TextForm, text: string): string {
   switch (form) {
-    case 'literal':
+    case 'number':
+    case 'json':
       return text;
     case 'quoted':
       return `"${text}"`;
@@ -127,28 +160,28 @@ export function selectExpression(column: Column): string {
 
 function columnEncoder(column: Column): ColumnEncoder {
   const mismatch = () => new CellMismatch(column.name, column.dataType);
-  const literal = (text: CellText): ColumnEncoder => ({ form: 'literal', text });
+  const number = (text: CellText): ColumnEncoder => ({ form: 'number', text });
   const quoted = (text: CellText): ColumnEncoder => ({ form: 'quoted', text });
-  if (column.json) return literal(jsonCell);
+  if (column.json) return { form: 'json', text: jsonCell };
   switch (column.dataType) {
     case 'tinyint':
     case 'smallint':
     case 'mediumint':
     case 'int':
     case 'year':
-      return literal((cell) => integerText(cell, mismatch));
+      return number((cell) => integerText(cell, mismatch));
     case 'bigint':
       return quoted((cell) => integerText(cell, mismatch));
     case 'decimal':
       return quoted((cell) => decimalText(cell, mismatch));
     case 'float':
-      return literal((cell) => numberText(shortestFloat(singlePrecision(cell, mismatch))));
+      return number((cell) => numberText(shortestFloat(singlePrecision(cell, mismatch))));
     case 'double':
-      return literal((cell) => numberText(floatingPoint(cell, mismatch)));
+      return number((cell) => numberText(floatingPoint(cell, mismatch)));
     case 'bit':
       return (column.precision ?? 1) > 32
         ? quoted((cell) => bits(cell).toString())
-        : literal((cell) => bits(cell).toString());
+        : number((cell) => bits(cell).toString());
     case 'geometry':
     case 'point':
     case 'linestring':

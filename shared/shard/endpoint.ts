@@ -10,6 +10,7 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
 import type { RingConfig } from '../config/schema.ts';
+import { serverUrl } from '../config/server-url.ts';
 
 export interface SentinelEndpoint {
   readonly sentinel: {
@@ -40,12 +41,7 @@ const SENTINEL_PORT = 26379;
  */
 export function redisOptions(endpoint: Endpoint, attempt = 0): RedisOptions {
   if (typeof endpoint !== 'string') return sentinelOptions(endpoint, attempt);
-  let url: URL;
-  try {
-    url = new URL(endpoint);
-  } catch {
-    throw new Error('not a URL; write redis://host:port/database');
-  }
+  const url = serverUrl(endpoint, 'redis://host:port/database');
   const login = {
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
@@ -91,14 +87,15 @@ function sentinelOptions({ sentinel }: SentinelEndpoint, attempt: number): Redis
 
 function sentinelAddress(text: string): { host: string; port: number } {
   const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::([0-9]{1,5}))?$/.exec(text);
-  if (match === null) throw new Error(`${JSON.stringify(text)} is not a Sentinel's host:port`);
+  // Not quoted: whoever writes a URL there writes its password, too.
+  if (match === null) throw new Error('a Sentinel is named as host:port, without a login');
   const [, host = '', port] = match;
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: port === undefined ? SENTINEL_PORT : Number(port) };
 }
 
 function databaseNumber(text: string): number {
   if (text === '') return 0;
-  if (!/^[0-9]{1,5}$/.test(text)) throw new Error(`${JSON.stringify(text)} is not a Redis database number`);
+  if (!/^[0-9]{1,5}$/.test(text)) throw new Error('what stands behind the host is not a Redis database number');
   return Number(text);
 }
 

@@ -15,6 +15,7 @@ export interface ShardObserver {
   readonly onChange?: (ring: string, shard: string, state: ShardState) => void;
   /** Of one that is in use or out of it as before, too. */
   readonly onCondition?: (ring: string, shard: string, condition: ShardCondition) => void;
+  readonly onUnreadableStamp?: (shard: string, key: string) => void;
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
 
@@ -106,6 +107,7 @@ function shardOf(
       if (refusedBecause === undefined) log.info(fields, 'shard takes rows again');
       else log.warn({ ...fields, reason: refusedBecause }, 'shard refuses rows');
     },
+    onUnreadableStamp: () => observer.onUnreadableStamp?.(name, stampKey(config.keyPrefix)),
     onAnswer: (command, seconds) => observer.onAnswer?.(command, seconds),
   });
   return made;

@@ -25,6 +25,7 @@ import { connect, standTrial, TrialTooSlow } from './connect.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import { refusalIn } from './refusal.ts';
+import { type HashReply, hashesIn, leaseIn, storedIn } from './replies.ts';
 import { WriteGate } from './write-gate.ts';
 
 /** Whether it is used at all. */
@@ -36,9 +37,6 @@ export type ShardState = 'ok' | 'down';
  */
 export const SHARD_CONDITIONS = ['ok', 'refuses-writes', 'slow', 'refusing', 'down'] as const;
 export type ShardCondition = (typeof SHARD_CONDITIONS)[number];
-
-/** Field, value, field, value, …; empty where something else than a hash lies under the key. */
-export type HashReply = readonly Buffer[];
 
 /** `read` is the one multi-key read of a tick; `ping` asks whether it is still there while nobody else asks. */
 export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply' | 'snapshot' | 'audit' | 'ping';
@@ -69,6 +67,8 @@ export interface ShardOptions {
   readonly onKeptThoughSlow?: (why: string) => void;
   /** It takes no rows any more, and why; or it does again. */
   readonly onWrites?: (refusedBecause: string | undefined) => void;
+  /** Its stamp cannot be read. */
+  readonly onUnreadableStamp?: () => void;
   /** A command was answered. */
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
 }
@@ -148,7 +148,7 @@ export class Shard {
     this.name = options.name;
     this.ring = options.ring;
     this.#options = options;
-    this.#stamps = new StampReader(options.followed?.highest);
+    this.#stamps = new StampReader(options.followed?.highest, options.onUnreadableStamp);
     this.#reads = new ReadBatch(
       (keys) => this.#fetch(keys),
       (stored) => stored.length,
@@ -238,36 +238,27 @@ export class Shard {
     const token = `${this.#tokenPrefix}${this.#leases}`;
     const { followedAs, shape, leaseTtlMs, over } = request;
     const { followed } = this.#options;
-    const [outcome, ...rest] = await this.#command('lease', (redis) =>
-      followedAs === undefined || followed === undefined
-        ? redis.leaseUnsyncedBuffer(entryKey, leaseKey(entryKey), token, shape, Date.now(), leaseTtlMs, over)
-        : redis.leaseBuffer(
-            followed.stampKey,
-            entryKey,
-            leaseKey(entryKey),
-            token,
-            followedAs.table,
-            followedAs.ring,
-            shape,
-            Date.now(),
-            leaseTtlMs,
-            over,
-          ),
+    const outcome = await this.#command('lease', async (redis) =>
+      leaseIn(
+        followedAs === undefined || followed === undefined
+          ? await redis.leaseUnsyncedBuffer(entryKey, leaseKey(entryKey), token, shape, Date.now(), leaseTtlMs, over)
+          : await redis.leaseBuffer(
+              followed.stampKey,
+              entryKey,
+              leaseKey(entryKey),
+              token,
+              followedAs.table,
+              followedAs.ring,
+              shape,
+              Date.now(),
+              leaseTtlMs,
+              over,
+            ),
+      ),
     );
-    switch (outcome?.toString('latin1')) {
-      case 'entry':
-        return { kind: 'entry', stored: rest[0] as Buffer };
-      case 'busy':
-        return { kind: 'busy' };
-      case 'off':
-        return { kind: 'off' };
-      default: {
-        this.#writes.taken();
-        const [to, origin, gtid] = rest.map((text) => text.toString('utf8'));
-        const base = to === undefined ? undefined : { to, origin: origin ?? '', gtid: gtid ?? '' };
-        return { kind: 'lease', token, base };
-      }
-    }
+    if (outcome.kind !== 'lease') return outcome;
+    this.#writes.taken();
+    return { ...outcome, token };
   }
 
   /**
@@ -354,11 +345,12 @@ export class Shard {
   async #fetch(keys: readonly string[]): Promise<Fetched<Buffer>> {
     const { followed } = this.#options;
     if (followed === undefined) {
-      return { stored: await this.#command('read', (redis) => redis.mgetBuffer([...keys])), seen: undefined };
+      const read = async (redis: Redis) => storedIn(await redis.mgetBuffer([...keys]), keys.length);
+      return { stored: await this.#command('read', read), seen: undefined };
     }
     const { highest } = this.#stamps;
-    const [stamp = null, ...stored] = await this.#command('read', (redis) =>
-      redis.mgetBuffer([followed.stampKey, ...keys]),
+    const [stamp = null, ...stored] = await this.#command('read', async (redis) =>
+      storedIn(await redis.mgetBuffer([followed.stampKey, ...keys]), 1 + keys.length),
     );
     return { stored, seen: this.#stamps.read(stamp, highest) };
   }
@@ -368,18 +360,12 @@ export class Shard {
     const { followed } = this.#options;
     if (followed === undefined) throw new Error(`shard ${this.name} is not followed`);
     const { highest } = this.#stamps;
-    const replies = await this.#command('read', async (redis) => {
+    const { hashes, stamp } = await this.#command('read', async (redis) => {
       const transaction = redis.multi();
       for (const key of keys) transaction.callBuffer('HGETALL', key);
-      return (await transaction.getBuffer(followed.stampKey).exec()) as [Error | null, unknown][];
+      return hashesIn(await transaction.getBuffer(followed.stampKey).exec(), keys.length);
     });
-    const stored = keys.map((_, index) => {
-      const [error, pairs] = replies[index] as [Error | null, HashReply];
-      if (error !== null) return [];
-      return pairs.length === 0 ? null : pairs;
-    });
-    const [error, stamp] = replies[keys.length] as [Error | null, Buffer | null];
-    return { stored, seen: this.#stamps.read(error === null ? stamp : null, highest) };
+    return { stored: hashes, seen: this.#stamps.read(stamp, highest) };
   }
 
   #unavailable(): ShardUnavailable {

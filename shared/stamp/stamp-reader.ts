@@ -39,12 +39,17 @@ export class HighestStamps {
 
 export class StampReader {
   readonly #highest: HighestSeen;
+  readonly #onUnreadable: (() => void) | undefined;
   #stored: Buffer | null = null;
   #seen: SeenStamp | undefined;
 
-  /** @param highest shared with whoever else reads this shard; another reader may have seen more. */
-  constructor(highest: HighestSeen = { to: '' }) {
+  /**
+   * @param highest shared with whoever else reads this shard; another reader may have seen more.
+   * @param onUnreadable is told of bytes that are no stamp, once while they are the same.
+   */
+  constructor(highest: HighestSeen = { to: '' }, onUnreadable?: () => void) {
     this.#highest = highest;
+    this.#onUnreadable = onUnreadable;
   }
 
   /** The highest `to` seen so far. */
@@ -65,6 +70,7 @@ export class StampReader {
     }
     if (this.#stored?.equals(stored) !== true) {
       const stamp = decodeStamp(stored);
+      if (stamp === undefined) this.#onUnreadable?.();
       this.#stored = stored;
       const before = this.#seen;
       const since = before !== undefined && before.stamp.asOf === stamp?.asOf ? before.since : performance.now();

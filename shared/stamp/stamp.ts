@@ -6,7 +6,13 @@
  * counts as absent, and a shard without a stamp vouches for nothing.
  */
 import type { Entry } from '../entry/entry.ts';
-import { isVersion } from '../version/version.ts';
+import { isPlausiblePlan, isPlausibleVersion, isVersion } from '../version/version.ts';
+
+/**
+ * A stamp of ten thousand tables has some five million bytes. Longer ones, which every read would bring along, are none;
+ * the next message replaces them. The same bound as in the scripts (stamp.lua).
+ */
+export const STAMP_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface Stamp {
   /** Raised when another capture takes over and when routing or tables change. A shard refuses lower ones. */
@@ -50,6 +56,7 @@ export interface Completeness {
 
 /** Nothing where the bytes are not a stamp. */
 export function decodeStamp(stored: Buffer): Stamp | undefined {
+  if (stored.length > STAMP_BYTES_MAX) return undefined;
   let stamp: unknown;
   try {
     stamp = JSON.parse(stored.toString('utf8'));
@@ -79,21 +86,20 @@ function isStamp(value: unknown): value is StoredStamp {
     lostAt,
   } = value as Record<string, unknown>;
   return (
-    typeof plan === 'number' &&
-    isVersion(to) &&
-    isVersion(floor) &&
-    typeof asOf === 'number' &&
+    isPlausiblePlan(plan) &&
+    isPlausibleVersion(to) &&
+    isPlausibleVersion(floor) &&
+    Number.isSafeInteger(asOf) &&
     typeof origin === 'string' &&
     typeof gtid === 'string' &&
     isVersionMap(rings) &&
     isVersionMap(tables) &&
     Array.isArray(holes) &&
     holes.every((hole) => Array.isArray(hole) && hole.length === 2 && hole.every(isVersion)) &&
-    typeof complete === 'object' &&
-    complete !== null &&
+    isMap(complete) &&
     Object.values(complete).every(isCompleteness) &&
-    (again === undefined || typeof again === 'number') &&
-    (lostAt === undefined || typeof lostAt === 'number')
+    (again === undefined || Number.isSafeInteger(again)) &&
+    (lostAt === undefined || Number.isSafeInteger(lostAt))
   );
 }
 
@@ -104,7 +110,11 @@ function isCompleteness(value: unknown): value is Completeness {
 }
 
 function isVersionMap(value: unknown): value is Record<string, string> {
-  return typeof value === 'object' && value !== null && Object.values(value).every(isVersion);
+  return isMap(value) && Object.values(value).every(isVersion);
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** From which version on entries of this table, placed by this ring, count; nothing where they are not followed. */

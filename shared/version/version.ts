@@ -27,7 +27,15 @@ const FILE_WIDTH = 10;
 const POSITION_WIDTH = 15;
 const ORDINAL_WIDTH = 10;
 
+export const POSITION_MAX = 10 ** POSITION_WIDTH - 1;
+
 export const ORDINAL_LAST = 9_999_999_999;
+
+/**
+ * The year 2200, in ms since 1970. Epochs and plans are taken from the clock, or one above the highest that was ever
+ * seen; so what claims to be from later is believed nowhere: from there on one could not count up any more.
+ */
+export const TIME_MAX_MS = 7_258_118_400_000;
 
 const VERSION = /^[0-9]{45}$/;
 
@@ -43,6 +51,16 @@ export function versionOf(epoch: number, { file, position }: LogPosition, ordina
 
 export function isVersion(text: unknown): text is string {
   return typeof text === 'string' && VERSION.test(text);
+}
+
+/** Of an epoch that one can count up from. */
+export function isPlausibleVersion(text: unknown): text is string {
+  return isVersion(text) && epochOf(text) <= TIME_MAX_MS / 1_000;
+}
+
+/** A plan that one can count up from (sync-worker/capture/continuity/plan.ts). */
+export function isPlausiblePlan(plan: unknown): plan is number {
+  return Number.isSafeInteger(plan) && (plan as number) >= 0 && (plan as number) <= TIME_MAX_MS;
 }
 
 /** Of a position, not of a change amid a transaction. */

@@ -49,6 +49,7 @@ export class ApplyService {
         connection: this.#consuming,
         topology: this.#topology,
         queue,
+        keyPrefix: config.keyPrefix,
         shard: {
           endpoint: endpoints.get(queue.ring)?.get(queue.shard) as Endpoint,
           followed: { stampKey: stampKey(config.keyPrefix) },

@@ -27,6 +27,7 @@ import type { OpenChannel } from '../../shared/broker/open-channel.ts';
 import { declareShardQueue, type ShardQueue, type Topology } from '../../shared/broker/topology.ts';
 import { WakeUp } from '../../shared/broker/wake-up.ts';
 import { BatchUnreadable, type DecodedBatch, decodeBatch } from '../../shared/change/change-batch.ts';
+import { requireRowKeys } from '../../shared/change/own-keys.ts';
 import { messageOf, ShardUnavailable } from '../../shared/errors/errors.ts';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import { type ApplyOutcome, Shard, type ShardOptions } from '../../shared/shard/shard.ts';
@@ -40,6 +41,8 @@ export interface ShardApplyOptions {
   readonly connection: BrokerConnection;
   readonly topology: Topology;
   readonly queue: ShardQueue;
+  /** All that a message may change lies under it. */
+  readonly keyPrefix: string;
   readonly shard: Required<Pick<ShardOptions, 'endpoint' | 'followed'>>;
   /** Settles when the message is safe among the dead letters. */
   readonly bury: (from: ShardQueue, why: string, message: Buffer) => Promise<void>;
@@ -240,6 +243,7 @@ export class ShardApply {
     let batch: DecodedBatch;
     try {
       batch = decodeBatch(message.content);
+      requireRowKeys(batch.changes, this.#options.keyPrefix);
     } catch (error) {
       if (!(error instanceof BatchUnreadable)) throw error;
       return { message, batch: undefined, outcome: Promise.resolve({ kind: 'unusable', why: error.message }) };
@@ -278,7 +282,10 @@ export class ShardApply {
       case 'unavailable':
         return outcome;
       case 'unusable':
-        this.#log.error({ reason: outcome.why }, 'a message can never be applied; it goes to the dead letters');
+        this.#log.error(
+          { queue: this.#options.queue.queue, reason: outcome.why },
+          'a message can never be applied; it goes to the dead letters',
+        );
         await this.#options.bury(this.#options.queue, outcome.why, sent.message.content);
         this.#status.deadLetters += 1;
         if (isInterrupted()) return undefined;

@@ -26,6 +26,7 @@ export function unpackStrings(packed: Buffer): Buffer[] {
     } else {
       throw new RangeError(`no string in MessagePack: ${head}`);
     }
+    if (at + length > packed.length) throw new RangeError('a string in MessagePack is cut off');
     strings.push(packed.subarray(at, at + length));
     at += length;
   }

@@ -181,12 +181,16 @@ function encodeProgress({ rows, upTo, isAtEnd, leftOver }: SnapshotProgress, by:
 }
 
 /** What Redis holds is not trusted: what cannot be read begins anew. */
-function decodeProgress(key: readonly KeyPart[], chunk: number, cursor: string): Pick<BegunChunk, 'by' | 'progress'> {
+export function decodeProgress(
+  key: readonly KeyPart[],
+  chunk: number,
+  cursor: string,
+): Pick<BegunChunk, 'by' | 'progress'> {
   try {
     const { by, rows, upTo, isAtEnd, leftOver } = JSON.parse(cursor) as Record<string, unknown>;
     const ids = (leftOver as string[]).map((segment) => parseRowId(key, segment));
     const at = upTo === null ? undefined : parseRowId(key, upTo as string);
-    const isOurs = typeof by === 'string' && typeof rows === 'number' && typeof isAtEnd === 'boolean';
+    const isOurs = typeof by === 'string' && isCount(rows) && typeof isAtEnd === 'boolean' && isCount(chunk);
     if (isOurs && (isAtEnd || at !== undefined)) {
       return { by, progress: { chunk, upTo: at, isAtEnd, rows, leftOver: ids } };
     }
@@ -194,6 +198,10 @@ function decodeProgress(key: readonly KeyPart[], chunk: number, cursor: string):
     // Nothing has been written yet, or by another version of ours.
   }
   return { by: undefined, progress: { chunk: 0, upTo: undefined, isAtEnd: false, rows: 0, leftOver: [] } };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function partsOf(rows: readonly SnapshotRow[]): SnapshotRow[][] {

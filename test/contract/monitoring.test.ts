@@ -7,6 +7,7 @@ import { type Registry, Registry as MetricRegistry } from 'prom-client';
 import { parse } from 'yaml';
 import { OneOfMany } from '../../gateway/processes/one-of-many.ts';
 import { GatewayTelemetry } from '../../gateway/telemetry.ts';
+import { createLog } from '../../shared/telemetry/log.ts';
 import { AuditMetrics } from '../../sync-worker/audit/audit-metrics.ts';
 import { SyncWorkerTelemetry } from '../../sync-worker/telemetry.ts';
 
@@ -37,7 +38,12 @@ function told(): Map<string, ReadonlySet<string>> {
   void new AuditMetrics(audit);
   const processes = new MetricRegistry();
   OneOfMany.measure(processes);
-  const registries: Registry[] = [new GatewayTelemetry(() => 0).registry, worker.registry, audit, processes];
+  const registries: Registry[] = [
+    new GatewayTelemetry(createLog('error'), () => 0).registry,
+    worker.registry,
+    audit,
+    processes,
+  ];
   const metrics = registries.flatMap((registry) => registry.getMetricsAsArray());
   return new Map(
     metrics.map((metric) => {

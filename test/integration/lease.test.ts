@@ -76,9 +76,9 @@ test('a fresh read takes the lease out of the hands of an earlier one, which is 
   const key = newKey();
   const earlier = await tokenOf(ours, key, 'nothing');
   const fresh = await tokenOf(theirs, key, 'lease');
-  assert.equal(await theirs.fill(key, fresh, row('new'), 60_000), 'stored');
-  assert.equal(await ours.fill(key, earlier, row('old'), 60_000), 'lost');
-  assert.equal(await bodyAt(ours, key), 'new');
+  assert.equal(await theirs.fill(key, fresh, row('{"v":"new"}'), 60_000), 'stored');
+  assert.equal(await ours.fill(key, earlier, row('{"v":"old"}'), 60_000), 'lost');
+  assert.equal(await bodyAt(ours, key), '{"v":"new"}');
 });
 
 test('a lease over an entry is given although it is fresh; over nothing only once it has expired', async () => {
@@ -94,10 +94,10 @@ test('a lease over an entry is given although it is fresh; over nothing only onc
 test('given back with `drop`, a lease takes the entry along, but only while it is held', async () => {
   const key = newKey();
   const first = await tokenOf(ours, key, 'nothing');
-  await ours.fill(key, first, row('was here'), 60_000);
+  await ours.fill(key, first, row('{"v":"was here"}'), 60_000);
   const held = await tokenOf(ours, key, 'entry');
   await theirs.release(key, 'another token', 'drop');
-  assert.equal(await bodyAt(ours, key), 'was here');
+  assert.equal(await bodyAt(ours, key), '{"v":"was here"}');
   await ours.release(key, held, 'drop');
   assert.equal(await bodyAt(ours, key), undefined);
 });

@@ -205,7 +205,7 @@ for (const [claim, text, where, message] of [
     'a database number that is none',
     VALID.replace(':6379', ':6379/x'),
     'ringfill.yml:7: rings.0.shards.r1',
-    /"x" is not a Redis database number/,
+    /what stands behind the host is not a Redis database number/,
   ],
   [
     'a URL parameter that MySQL does not know',
@@ -313,7 +313,7 @@ for (const [claim, text, where, message] of [
     'a Redis outlet with a database number that is none',
     `${VALID}${SYNC}  outlets: {redis: {url: 'redis://u:hunter2@h/x'}}\n`,
     'ringfill.yml:12: sync.outlets.redis.url',
-    /^"x" is not a Redis database number$/,
+    /^what stands behind the host is not a Redis database number$/,
   ],
   [
     'a shard that is elsewhere in a former definition',
@@ -355,7 +355,7 @@ for (const [claim, text, where, message] of [
     'a former shard with a database number that is none',
     formerly('{r2: redis://b/x}'),
     'ringfill.yml:9: rings.0.former.0.shards.r2',
-    /"x" is not a Redis database number/,
+    /what stands behind the host is not a Redis database number/,
   ],
   [
     'a time that is none',

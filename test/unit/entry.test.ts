@@ -16,6 +16,7 @@ import {
 const seed = Number(process.env['RINGFILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`entry: seed ${seed}\n`);
 
+const [OPENING, CLOSING] = [Buffer.from('{'), Buffer.from('}')];
 const shape = fc.string({
   unit: fc.constantFrom(...'ABCXYZabcxyz0189_-'.split('')),
   minLength: SHAPE_LENGTH,
@@ -34,7 +35,7 @@ const entry: fc.Arbitrary<Entry> = fc
     shape,
     readAtMs: fc.integer({ min: 0, max: 36 ** 8 - 1 }),
     ttlSeconds: fc.integer({ min: 1, max: 31_536_000 }),
-    body: fc.uint8Array({ minLength: 1, maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+    body: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.concat([OPENING, bytes, CLOSING])),
   })
   .map((fields) => (fields.kind === 'row' ? { ...fields } : { ...fields, body: Buffer.alloc(0) }));
 
@@ -99,6 +100,9 @@ test('an entry cut short anywhere in its header is nothing', () => {
     body: Buffer.from('{}'),
   });
   assert.equal(decodeEntry(row.subarray(0, 70)), undefined, 'a row without a body');
+  assert.equal(decodeEntry(row.subarray(0, 71)), undefined, 'a row that was cut off');
+  const foreign = Buffer.concat([row.subarray(0, 70), Buffer.from('["a"]')]);
+  assert.equal(decodeEntry(foreign), undefined, 'a row that is no object');
   const negative = Buffer.from(row);
   negative.write('N', 1);
   assert.equal(decodeEntry(negative), undefined, 'a "no such row" with a body');

@@ -136,6 +136,7 @@ local function changeMirrored(entry, op, version, shape, followed, body)
   if op == 'X' then
     -- What a snapshot has read from before this change must not be written after it.
     local deleted = deletedKey(KEYS[1], followed)
+    ensureHash(deleted)
     if redis.call('EXISTS', deleted) == 1 then
       redis.call('HSET', deleted, entry, version)
     end

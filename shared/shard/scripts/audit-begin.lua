@@ -10,6 +10,7 @@ if not stamp or not floorOf(stamp, ARGV[2], ARGV[3]) then
   return {'off'}
 end
 local deleted = deletedKey(KEYS[1], ARGV[2])
+ensureHash(deleted)
 redis.call('HSET', deleted, ':audit', ARGV[1])
 if redis.call('PTTL', deleted) < tonumber(ARGV[4]) then
   redis.call('PEXPIRE', deleted, ARGV[4])

@@ -13,6 +13,7 @@ if not floor then
   return {'off'}
 end
 local deleted = deletedKey(KEYS[1], ARGV[3])
+ensureHash(deleted)
 if redis.call('HGET', deleted, ':audit') ~= ARGV[1] then
   return {'lost'}
 end

@@ -41,6 +41,14 @@ local function deletedBeforeKey(stampKey, followed)
   return stampKey .. ':deleted-before:' .. followed
 end
 
+-- Whatever else than a hash lies under a key of these goes: it would fail every script that has to do with the table.
+local function ensureHash(key)
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'hash' and kind ~= 'none' then
+    redis.call('UNLINK', key)
+  end
+end
+
 local function dropSnapshot(stampKey, followed)
   redis.call('DEL', snapshotKey(stampKey, followed), deletedKey(stampKey, followed),
     deletedBeforeKey(stampKey, followed))
@@ -50,6 +58,7 @@ end
 -- one more than the last. A server that comes back, or a replica that takes over, may lack the last of them, rows that are
 -- counted as written too; and who goes on there must not notice it by a closed connection alone.
 local function takeTurn(state, token, turn)
+  ensureHash(state)
   local ours = redis.call('HMGET', state, 'token', 'turn')
   if ours[1] ~= token or ours[2] ~= turn then
     return false

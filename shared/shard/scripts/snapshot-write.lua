@@ -13,6 +13,8 @@ local stamp = readStamp(KEYS[1])
 local floor = stamp and floorOf(stamp, ARGV[2], newestOf(ARGV[3]))
 local state = snapshotKey(KEYS[1], ARGV[2])
 local deleted, deletedBefore = deletedKey(KEYS[1], ARGV[2]), deletedBeforeKey(KEYS[1], ARGV[2])
+ensureHash(deleted)
+ensureHash(deletedBefore)
 if not takeTurn(state, ARGV[1], ARGV[7]) then
   return 'lost'
 end

@@ -4,6 +4,20 @@ local function isVersion(value)
   return type(value) == 'string' and string.len(value) == 45 and not string.find(value, '[^0-9]')
 end
 
+-- The year 2200, in seconds since 1970; version.ts says why nothing is from later.
+local EPOCH_MAX = 7258118400
+-- stamp.ts, STAMP_BYTES_MAX.
+local STAMP_BYTES_MAX = 8388608
+
+local function isPlausibleVersion(value)
+  return isVersion(value) and tonumber(string.sub(value, 1, 10)) <= EPOCH_MAX
+end
+
+-- As Number.isSafeInteger has it; infinity and NaN are none.
+local function isInteger(value)
+  return type(value) == 'number' and value % 1 == 0 and value > -2^53 and value < 2^53
+end
+
 local function areVersions(map)
   if type(map) ~= 'table' then
     return false
@@ -41,26 +55,31 @@ local function areCompletenesses(map)
   return true
 end
 
--- The shard's stamp; nil where there is none, or where it is not ours.
+-- The shard's stamp; nil where there is none, or where it is not ours. What a stamp does not have, it is not given back.
 local function readStamp(key)
   local stored = redis.pcall('GET', key)
-  if type(stored) ~= 'string' then
+  if type(stored) ~= 'string' or string.len(stored) > STAMP_BYTES_MAX then
     return nil
   end
-  local decodes, stamp = pcall(cjson.decode, stored)
-  if not decodes or type(stamp) ~= 'table' then
+  local decodes, found = pcall(cjson.decode, stored)
+  if not decodes or type(found) ~= 'table' then
     return nil
   end
+  local stamp = {plan = found.plan, to = found.to, floor = found.floor, asOf = found.asOf, origin = found.origin,
+    gtid = found.gtid, rings = found.rings, tables = found.tables, holes = found.holes, complete = found.complete,
+    again = found.again, lostAt = found.lostAt}
   if stamp.holes == nil then
     stamp.holes = {}
   end
   if stamp.complete == nil then
     stamp.complete = {}
   end
-  if type(stamp.plan) == 'number' and isVersion(stamp.to) and isVersion(stamp.floor)
-      and type(stamp.asOf) == 'number' and type(stamp.origin) == 'string' and type(stamp.gtid) == 'string'
+  if isInteger(stamp.plan) and stamp.plan >= 0 and stamp.plan <= EPOCH_MAX * 1000
+      and isPlausibleVersion(stamp.to) and isPlausibleVersion(stamp.floor)
+      and isInteger(stamp.asOf) and type(stamp.origin) == 'string' and type(stamp.gtid) == 'string'
       and areVersions(stamp.rings) and areVersions(stamp.tables) and areHoles(stamp.holes)
-      and areCompletenesses(stamp.complete) and (stamp.again == nil or type(stamp.again) == 'number') then
+      and areCompletenesses(stamp.complete) and (stamp.again == nil or isInteger(stamp.again))
+      and (stamp.lostAt == nil or isInteger(stamp.lostAt)) then
     return stamp
   end
   return nil

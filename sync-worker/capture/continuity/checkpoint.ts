@@ -8,7 +8,13 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../../../shared/errors/errors.ts';
-import { epochOf, isVersion, type LogPosition } from '../../../shared/version/version.ts';
+import {
+  epochOf,
+  isPlausiblePlan,
+  isPlausibleVersion,
+  type LogPosition,
+  POSITION_MAX,
+} from '../../../shared/version/version.ts';
 
 export interface Checkpoint {
   /** The server's identity; origin-identity.ts. */
@@ -58,7 +64,7 @@ export async function readCheckpoint(path: string): Promise<FoundCheckpoint> {
     throw error;
   }
   try {
-    return { kind: 'found', checkpoint: decode(JSON.parse(text)) };
+    return { kind: 'found', checkpoint: decodeCheckpoint(JSON.parse(text)) };
   } catch (error) {
     return { kind: 'unreadable', why: messageOf(error) };
   }
@@ -154,7 +160,8 @@ export class CheckpointWriter {
   }
 }
 
-function decode(value: unknown): Checkpoint {
+/** Throws an Error that says what does not fit. */
+export function decodeCheckpoint(value: unknown): Checkpoint {
   if (typeof value !== 'object' || value === null) throw new Error('it is not an object');
   const { format, origin, position, restart, fileCreatedAt, epoch, plan, gtid, to, savedAt } = value as Record<
     string,
@@ -166,9 +173,9 @@ function decode(value: unknown): Checkpoint {
   if (!isPosition(restart)) throw fieldError('restart');
   if (!isCount(fileCreatedAt)) throw fieldError('fileCreatedAt');
   if (!isCount(epoch)) throw fieldError('epoch');
-  if (!isCount(plan)) throw fieldError('plan');
+  if (!isPlausiblePlan(plan)) throw fieldError('plan');
   if (gtid !== null && typeof gtid !== 'string') throw fieldError('gtid');
-  if (!isVersion(to) || epochOf(to) !== epoch) throw fieldError('to');
+  if (!isPlausibleVersion(to) || epochOf(to) !== epoch) throw fieldError('to');
   if (!isCount(savedAt)) throw fieldError('savedAt');
   return { origin, position, restart, fileCreatedAt, epoch, plan, gtid, to, savedAt };
 }
@@ -180,7 +187,7 @@ function fieldError(field: string): Error {
 function isPosition(value: unknown): value is LogPosition {
   if (typeof value !== 'object' || value === null) return false;
   const { file, position } = value as Record<string, unknown>;
-  return typeof file === 'string' && /\.[0-9]+$/.test(file) && isCount(position);
+  return typeof file === 'string' && /\.[0-9]{1,10}$/.test(file) && isCount(position) && position <= POSITION_MAX;
 }
 
 function isCount(value: unknown): value is number {
