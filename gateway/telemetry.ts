@@ -12,6 +12,7 @@ import {
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
 import type { Story } from './journey/answer.ts';
 import type { CopyOutcome } from './journey/ports.ts';
+import { NearTelemetry } from './near-telemetry.ts';
 
 /** From a hit on the same machine to the longest deadline. Seconds. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -21,6 +22,7 @@ const SHARD_STATES: readonly ShardState[] = ['ok', 'down'];
 export class GatewayTelemetry {
   readonly registry = new Registry();
   readonly config = new ConfigMetrics(this.registry);
+  readonly near = new NearTelemetry(this.registry);
 
   readonly #requests = new Counter({
     name: 'ringfill_rows_total',

@@ -28,6 +28,8 @@ export interface ShardPort {
   /** The state told more exactly, for whoever looks. */
   readonly condition: ShardCondition;
   read(cacheKey: string): Promise<ShardRead>;
+  /** What `read` would bring, out of memory; nothing where it is not there. To be judged at once. Never throws. */
+  near(cacheKey: string): ShardRead | undefined;
   readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;

@@ -1,7 +1,8 @@
 /**
  * The request's journey: DESIGN.md's first, branch by branch.
  *
- *     candidates -> one read a shard and tick: the stamp and the entries; next layer if the shard is down or silent
+ *     candidates -> in this process's memory, by the same rules                     hit, near
+ *        one read a shard and tick: the stamp and the entries; next layer if the shard is down or silent
  *        fresh, trusted entry     -> reply                                        hit
  *        another shard has it     -> reply; copied behind it                      hit, there
  *        none                     -> lease -> origin, batched -> fill -> reply    stored, or unstored and why
@@ -61,6 +62,8 @@ async function throughLayers(ports: Ports, request: RowRequest, trail: Trail): P
   for (let layer = 0; layer < ports.layers.depth; layer += 1) {
     for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
       if (candidate.shard.state === 'down') continue;
+      const near = nearHit(ports, request, candidate);
+      if (near !== undefined) return near;
       try {
         const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
         const standing = standingIn(ports, request, candidate, read.seen);
@@ -140,8 +143,7 @@ async function throughShard(
     life.freshSeconds > 0 &&
     life.ageSeconds <= terms.maxAgeSeconds
   ) {
-    if (isSoftlyExpired(entry, table, trust, life)) refreshInBackground(ports, request, candidate, trust);
-    if (isDrawn(ports, table)) warmFallback(ports, request, candidate);
+    besideHit(ports, request, candidate, entry, life, trust);
     return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), ...lostIn(trust) } };
   }
   const fwd = whyForward(request, life);
@@ -166,6 +168,36 @@ async function throughShard(
     fillUnderLease(ports, errand, readBegins),
   );
   return joined ? collapsed(errand, answer.found) : answer;
+}
+
+/** The same as of a reply; what would not be a hit by it, the shard itself is asked for. */
+function nearHit(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Answer | undefined {
+  const { table, terms, cacheKey } = request;
+  if (!table.settings.near || terms.noCache || terms.after !== undefined) return undefined;
+  const read = candidate.shard.near(cacheKey);
+  if (read === undefined || read.stored === null) return undefined;
+  const standing = standingIn(ports, request, candidate, read.seen);
+  if (standing.kind === 'silent') return undefined;
+  const { trust } = standing;
+  const entry = usableEntry(read.stored, table, trust);
+  if (entry === undefined || !mayFollow(ports, request, candidate, entry, trust)) return undefined;
+  const life = lifeOf(entry, table, trust, ports.now());
+  if (life.freshSeconds <= 0 || life.ageSeconds > terms.maxAgeSeconds) return undefined;
+  noteAnswered(ports, request, candidate, entry, trust);
+  besideHit(ports, request, candidate, entry, life, trust);
+  return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), near: true } };
+}
+
+function besideHit(
+  ports: Ports,
+  request: RowRequest,
+  candidate: Candidate<ShardPort>,
+  entry: Entry,
+  life: Life,
+  trust: Trust,
+): void {
+  if (isSoftlyExpired(entry, request.table, trust, life)) refreshInBackground(ports, request, candidate, trust);
+  if (isDrawn(ports, request.table)) warmFallback(ports, request, candidate);
 }
 
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {

@@ -19,6 +19,7 @@ export interface GatewaySettings {
   readonly keyPrefix?: string;
   /** Sync is off without it; the broker is the stack's unless it is said here. */
   readonly sync?: Partial<NonNullable<Config['sync']>>;
+  readonly nearCache?: Config['nearCache'];
 }
 
 export interface TestGateway {
@@ -39,6 +40,7 @@ export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { te
     tables: settings.tables,
     ...(settings.sync && { sync: { broker: { url: stack.rabbitmq.url }, ...settings.sync } }),
     ...(settings.shards && { shards: settings.shards }),
+    ...(settings.nearCache && { nearCache: settings.nearCache }),
     // A row lies in one shard then, unless a test is about more.
     defaults: { warmOneIn: 0, ...settings.defaults },
     log: { level: 'error' },

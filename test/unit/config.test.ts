@@ -65,6 +65,7 @@ test('what is not said has its default', () => {
     strategy: 'overwrite',
     onSyncLost: 'serve',
     followedTtlSeconds: 86_400,
+    near: true,
   });
 });
 
