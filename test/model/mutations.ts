@@ -163,6 +163,15 @@ const PARTS: readonly Mutation[] = [
     rare: true,
     mistake: 'what was answered is forgotten',
   },
+  ...(
+    [
+      'kept whatever was told meanwhile',
+      'confirmed before all was told',
+      'our own fill is told of later',
+      'replies do not count',
+      'a lost feed leaves what is there',
+    ] as const
+  ).map((mistake) => ({ name: `near: ${mistake}`, emphasis: { near: true }, mistake })),
 ];
 
 /** Where there is no mirror: half of the rounds would be about that. */

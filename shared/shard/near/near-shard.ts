@@ -22,6 +22,7 @@ export const BELIEVED_MS = 1_000;
 export class NearShard {
   readonly #store: NearStore;
   readonly #prefixes: readonly string[];
+  readonly #now: () => number;
   readonly #changes = new RecentChanges();
   #era: Era = { isOver: false };
   /** Changes are told. */
@@ -30,17 +31,21 @@ export class NearShard {
   /** The latest that a reply has brought; `null` before the first. */
   #latest: Stamp | undefined | null = null;
 
-  /** @param prefixes of the keys of whose changes it is told; no other is kept. */
-  constructor(store: NearStore, prefixes: readonly string[]) {
+  /**
+   * @param prefixes of the keys of whose changes it is told; no other is kept.
+   * @param now in ms, of a clock that is never set.
+   */
+  constructor(store: NearStore, prefixes: readonly string[], now = () => performance.now()) {
     this.#store = store;
     this.#prefixes = prefixes;
+    this.#now = now;
   }
 
   /** What is known of the key, as the shard would reply it; to be judged at once. Nothing where it is not here. */
   near(key: string): ShardRead | undefined {
     const confirmed = this.#confirmed;
     const { counts } = this.#store;
-    if (confirmed !== undefined && performance.now() - confirmed.atMs <= BELIEVED_MS) {
+    if (confirmed !== undefined && this.#now() - confirmed.atMs <= BELIEVED_MS) {
       const stored = this.#store.get(key, this.#era);
       if (stored !== undefined) {
         counts.hits += 1;
@@ -84,7 +89,7 @@ export class NearShard {
     this.#listens = true;
   }
 
-  /** All that changed before the stamp was read has been told. @param atMs when that was begun, by performance.now(). */
+  /** All that changed before the stamp was read has been told. @param atMs when that was begun. */
   confirmed(seen: SeenStamp | undefined, atMs: number): void {
     if (!this.#listens || seen?.wentBack === true || !isAlike(this.#latest, seen?.stamp)) return;
     this.#confirmed = { seen, atMs };
