@@ -2,80 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { VersionedChange } from '../../shared/change/change.ts';
-import { decodeEntry } from '../../shared/entry/entry.ts';
 import { ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
 import { redisAt, until } from '../support/broker.ts';
-import { cacheStatusOf, type GatewaySettings, startGateway, type TestGateway } from '../support/gateway.ts';
-import { RedisEntries } from '../support/redis-entries.ts';
-import { EPOCH, Stamps } from '../support/stamps.ts';
+import type { GatewaySettings } from '../support/gateway.ts';
+import { nearWorld } from '../support/near-world.ts';
+import { EPOCH } from '../support/stamps.ts';
 import { testStack } from '../support/stack.ts';
 
 const stack = await testStack();
-const FOLLOWED = 'test.users(uid)';
 const KEYS_READ = 20;
-
-interface World {
-  readonly gateway: TestGateway;
-  readonly stamps: Stamps;
-  readonly entries: RedisEntries;
-  readonly read: (id: number, headers?: Record<string, string>) => Promise<Reading>;
-  readonly ownerOf: (id: number) => Promise<string>;
-  /** The row as the sync worker would write it, as of a place in the binlog beyond all others. */
-  readonly changeTo: (id: number, position: number, body: string) => Promise<VersionedChange>;
-  /** Reads it until it is answered out of memory. */
-  readonly untilNear: (id: number) => Promise<Reading>;
-}
-
-interface Reading {
-  readonly status: number;
-  readonly story: string;
-  readonly body: string;
-  readonly isNear: boolean;
-}
-
-async function newWorld(settings: Partial<GatewaySettings> = {}): Promise<World> {
-  const gateway = await startGateway(stack, {
-    tables: { 'test.users': { onSyncLost: 'origin' } },
-    sync: {},
-    nearCache: { mebibytes: 8 },
-    ...settings,
-  });
-  const stamps = await Stamps.over(stack, gateway.keyPrefix, [FOLLOWED]);
-  const entries = new RedisEntries(stack, gateway.keyPrefix);
-  const read = async (id: number, headers = {}): Promise<Reading> => {
-    const response = await gateway.get(`/test/users/${id}`, { headers });
-    const { text: story, detail } = cacheStatusOf(response);
-    return { status: response.status, story, body: await response.text(), isNear: / near\b/.test(detail) };
-  };
-  return {
-    gateway,
-    stamps,
-    entries,
-    read,
-    async ownerOf(id) {
-      const answer = await gateway.get(`/-/ring/owner?key=${gateway.keyPrefix}test_users_${id}`);
-      const { candidates } = (await answer.json()) as { candidates: { shard: string }[] };
-      return candidates[0]?.shard as string;
-    },
-    async changeTo(id, position, body) {
-      const shape = decodeEntry(await entries.read(`test_users_${id}`))?.shape ?? '';
-      return {
-        op: 'write',
-        table: FOLLOWED,
-        key: `${gateway.keyPrefix}test_users_${id}`,
-        shape,
-        body: Buffer.from(body),
-        version: versionOf(EPOCH, { file: 'x.999999', position }, 0),
-      };
-    },
-    async untilNear(id) {
-      let last = await read(id);
-      await until(`row ${id} is answered out of memory`, async () => (last = await read(id)).isNear);
-      return last;
-    },
-  };
-}
+const newWorld = (settings: Partial<GatewaySettings> = {}) => nearWorld(stack, settings);
 
 /** How often the shards were asked for anything by MGET, the reads of stamps included. */
 async function keysAsked(): Promise<number> {
@@ -91,7 +27,7 @@ async function keysAsked(): Promise<number> {
 
 describe('a row that was read', () => {
   test('is answered out of memory, word for word as by the shard, which is asked for nothing', async () => {
-    const { stamps, read, untilNear, gateway } = await newWorld();
+    const { stamps, read, untilNear, gateway } = await newWorld({ sync: { stalenessBoundMs: 60_000 } });
     await stamps.beatAll();
     const endBeating = stamps.beatEvery(300);
     const ids = Array.from({ length: KEYS_READ }, (_, index) => index + 1);
@@ -180,21 +116,5 @@ describe('the shard itself is asked', () => {
     await sleep(600);
     const { story } = await read(11);
     assert.match(story, /unstored=behind/);
-  });
-});
-
-describe('what is in memory goes at once', () => {
-  test('when the shard is emptied', async () => {
-    const { stamps, read, untilNear, ownerOf, entries, gateway } = await newWorld();
-    await stamps.beatAll();
-    const endBeating = stamps.beatEvery(300);
-    await untilNear(12);
-    const { port } = stack.redis.find(({ shard }) => shard === 'r1') as { port: number };
-    const redis = redisAt(port);
-    // Of another database, so that it harms nobody else's tests: Redis tells as of any.
-    await redis.call('FLUSHDB');
-    assert.ok(gateway.url.length > 0 && (await ownerOf(12)).length > 0 && entries !== undefined);
-    await until('it is asked of the shards again', async () => !(await read(12)).isNear, 1_000).catch(() => undefined);
-    await endBeating();
   });
 });

@@ -21,7 +21,7 @@ export type Mistake =
   | 'confirmed before all was told'
   | 'our own fill is told of later'
   | 'replies do not count'
-  | 'a lost feed leaves what is there'
+  | 'another feed goes on from the one before'
   | 'the committed keys first'
   | 'the committed keys only'
   | 'the written keys only'

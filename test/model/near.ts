@@ -45,6 +45,7 @@ export class ModelNear {
   readonly #replies: Reading[] = [];
   readonly #told: Told[] = [];
   #tell: Tell | undefined;
+  #hasListened = false;
   #confirming: 'stamp' | 'ping' | undefined;
   #read: { readonly seen: SeenStamp | undefined; readonly atMs: number } | undefined;
 
@@ -113,7 +114,9 @@ export class ModelNear {
     if (told === undefined) return;
     switch (told.kind) {
       case 'listening':
-        return this.#near.listens();
+        if (!this.#goesOn || !this.#hasListened) this.#near.listens();
+        this.#hasListened = true;
+        return;
       case 'changed':
         if (told.keys === null) this.#near.forget();
         else for (const key of told.keys) this.#near.changed(key);
@@ -121,7 +124,7 @@ export class ModelNear {
       case 'pong':
         return this.#confirmed(told.seen, told.atMs);
       case 'closed':
-        if (!this.#mistakes.has('a lost feed leaves what is there')) this.#near.lost();
+        if (!this.#goesOn) this.#near.lost();
         this.#end();
     }
   }
@@ -136,6 +139,10 @@ export class ModelNear {
   /** The gateway is no more. */
   close(): void {
     if (this.#tell !== undefined) this.shard.tracking.delete(this.#tell);
+  }
+
+  get #goesOn(): boolean {
+    return this.#mistakes.has('another feed goes on from the one before');
   }
 
   #listen(): void {

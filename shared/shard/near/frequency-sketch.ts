@@ -8,8 +8,10 @@
 export const FREQUENCY_MAX = 15;
 
 const ROWS = 4;
+/** Of those that are asked for once there are many more than of those that are kept: each key has so many places a row. */
+const PLACES_A_KEY = 4;
 /** After so many uses for each key that there is room for, what was counted before them is halved. */
-const USES_A_KEY = 10;
+const USES_A_KEY = 40;
 
 export class FrequencySketch {
   readonly #counts: Uint8Array;
@@ -18,12 +20,12 @@ export class FrequencySketch {
   #uses = 0;
   #age = 0;
 
-  /** @param keys how many are to be told apart; it takes four to eight bytes for each. */
+  /** @param keys how many are kept; it takes 16 to 32 bytes for each. */
   constructor(keys: number) {
-    const width = 2 ** Math.ceil(Math.log2(Math.max(16, keys)));
+    const width = 2 ** Math.ceil(Math.log2(Math.max(16, keys * PLACES_A_KEY)));
     this.#counts = new Uint8Array(ROWS * width);
     this.#mask = width - 1;
-    this.#usesMax = USES_A_KEY * width;
+    this.#usesMax = Math.max(1, Math.floor(USES_A_KEY * keys));
   }
 
   get bytes(): number {

@@ -37,9 +37,9 @@ export class NearCounts {
  * What an entry takes beside its bytes and its key's: the Map's and the list's places for it, the objects, and the allocator's
  * own (docs/decisions/2026-11-23-near-cache.md has the measurement). Bytes.
  */
-export const OVERHEAD_BYTES = 640;
-/** For which the sketch is made. A cache of smaller entries tells fewer of them apart. */
-const TYPICAL_ENTRY_BYTES = 1_024;
+export const OVERHEAD_BYTES = 1_000;
+/** With its overhead; the sketch is made for as many as fit. */
+const TYPICAL_ENTRY_BYTES = 1_500;
 
 export class NearStore {
   readonly counts: NearCounts;
