@@ -14,6 +14,7 @@ import { OriginPool } from '../shared/origin/origin-pool.ts';
 import { OriginReads } from '../shared/origin/origin-reads.ts';
 import { replicaRead } from '../shared/origin/replica-read.ts';
 import type { Layers } from '../shared/ring/layers.ts';
+import { type NearCounts, NearStore } from '../shared/shard/near/near-store.ts';
 import { shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard, ShardCondition } from '../shared/shard/shard.ts';
 import { HighestStamps } from '../shared/stamp/stamp-reader.ts';
@@ -43,6 +44,8 @@ export interface GenerationOptions {
   readonly log: Log;
 }
 
+const MEBIBYTE = 1_048_576;
+
 export class Generation {
   readonly config: Config;
   readonly ports: Ports;
@@ -54,6 +57,8 @@ export class Generation {
   readonly #replicas: readonly OriginPool[];
   readonly #reads: OriginReads;
   readonly #layers: Layers<Shard>;
+  /** Of this generation alone: it begins empty, and what it holds goes when another takes over. */
+  readonly #near: NearStore | undefined;
   readonly #underWay = new UnderWay();
   readonly #stopping = new AbortController();
   /** When a table's schema was read again for the sake of a request. */
@@ -91,8 +96,12 @@ export class Generation {
       },
       onUnreadableStamp: (shard: string, key: string) => telemetry.unreadable.found('stamp', shard, key),
       onAnswer: telemetry.shardCommand.bind(telemetry),
+      onFeed: (ring: string, shard: string, up: boolean) => {
+        if (this.#isMeasured) telemetry.near.feedIs(ring, shard, up);
+      },
     };
-    this.#layers = shardLayers(config, log, observer, memory.highestStamps);
+    this.#near = nearStoreOf(config, telemetry.near.counts);
+    this.#layers = shardLayers(config, log, observer, memory.highestStamps, this.#near);
     this.ports = this.#portsWith(memory);
   }
 
@@ -138,12 +147,15 @@ export class Generation {
     this.#telemetry.shardsAre(this.#layers.shards);
     this.#telemetry.access.keysAre(0);
     this.admission?.measure();
+    this.#telemetry.near.storeIs(this.#near, this.#layers.shards);
     this.#measureOrigin();
   }
 
-  /** They do not any more; its requests go on. */
+  /** Another has taken over. Its requests go on, and what it has in memory goes: two would take twice the room. */
   measureNoMore(): void {
     this.#isMeasured = false;
+    for (const shard of this.#layers.shards) shard.leaveNear();
+    this.#near?.clear();
   }
 
   /** A request: under way until this has settled. */
@@ -250,6 +262,10 @@ export class Generation {
     if (this.#tables === undefined) throw new Error('rows are read only once the tables are known');
     return this.#tables;
   }
+}
+
+function nearStoreOf({ nearCache }: Config, counts: NearCounts): NearStore | undefined {
+  return nearCache && new NearStore(nearCache.mebibytes * MEBIBYTE, counts);
 }
 
 /** A refresh in the background is a flight that no request waits for. */

@@ -17,6 +17,7 @@ import type { Log } from '../shared/telemetry/log.ts';
 import { Unreadable } from '../shared/telemetry/unreadable.ts';
 import type { Story } from './journey/answer.ts';
 import type { CopyOutcome } from './journey/ports.ts';
+import { NearTelemetry } from './near-telemetry.ts';
 
 /** From a hit on the same machine to the longest deadline. Seconds. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -29,6 +30,7 @@ export class GatewayTelemetry {
   readonly access = new AccessMetrics(this.registry);
   readonly listener = new ListenerMetrics(this.registry);
   readonly unreadable: Unreadable;
+  readonly near = new NearTelemetry(this.registry);
 
   readonly #requests = new TallyCounter({
     name: 'ringfill_rows_total',

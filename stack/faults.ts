@@ -32,6 +32,8 @@ export interface Link {
   readonly connections: number;
   /** From now on nothing is carried either way; new connections are accepted and carry nothing. Nobody is told. */
   cut(): void;
+  /** The same, of the connection that was made last alone; new ones go on as before. */
+  cutLast(): void;
   /** What waited is carried after all, as TCP does after a pause. */
   heal(): void;
   /** From now on each answer comes this much later, in ms; 0: as soon as it can. */
@@ -101,11 +103,11 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
     },
     cut() {
       isCut = true;
-      for (const { near, far, answers } of pairs) {
-        near.unpipe().pause();
-        far?.unpipe().pause();
-        answers.unpipe().pause();
-      }
+      for (const pair of pairs) part(pair);
+    },
+    cutLast() {
+      const last = [...pairs].at(-1);
+      if (last !== undefined) part(last);
     },
     heal() {
       isCut = false;
@@ -130,6 +132,12 @@ export async function openLink({ to, port }: LinkOptions): Promise<Link> {
       await once(listener, 'close');
     },
   };
+}
+
+function part({ near, far, answers }: Pair): void {
+  near.unpipe().pause();
+  far?.unpipe().pause();
+  answers.unpipe().pause();
 }
 
 /** Lets each chunk through after a while, in order. */

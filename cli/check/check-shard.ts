@@ -13,8 +13,11 @@ import { isUntrusted } from '../../shared/errors/untrusted.ts';
 import { leaseKey } from '../../shared/key/cache-key.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import { copiesOf } from '../../shared/origin/exposed-table.ts';
+import { connect } from '../../shared/shard/connect.ts';
 import { describeEndpoint, type Endpoint, redisOptions } from '../../shared/shard/endpoint.ts';
 import { commandsOf } from '../../shared/shard/permissions.ts';
+import { INVALIDATIONS } from '../../shared/shard/near/change-feed.ts';
+import { nearPrefixes } from '../../shared/shard/near/near-prefixes.ts';
 import { defineScripts } from '../../shared/shard/scripts.ts';
 import { clockFinding } from './check-origin.ts';
 import type { Finding } from './finding.ts';
@@ -65,6 +68,8 @@ class ShardCheck {
   readonly #keyPrefix: string;
   readonly #commands: readonly string[];
   readonly #timeoutMs: number;
+  /** What the keys begin with that the near cache may hold; nothing where there is none. */
+  readonly #near: readonly string[] | undefined;
   /** Mirrored tables of which rows lie here. */
   readonly #mirrors: readonly string[];
   readonly #findings: Finding[] = [];
@@ -77,6 +82,7 @@ class ShardCheck {
     this.#keyPrefix = config.keyPrefix;
     this.#commands = commandsNeeded(config);
     this.#timeoutMs = config.shards.timeoutMs;
+    this.#near = config.nearCache && nearPrefixes(config);
     this.#mirrors = mirrorsIn(shard, config);
     this.#options = redisOptions(shard.endpoint);
     this.#address = describeEndpoint(shard.endpoint);
@@ -241,6 +247,7 @@ class ShardCheck {
       });
     }
     await this.#fills(redis, info);
+    if (this.#near !== undefined) await this.#tellsOfChanges(redis, this.#near);
     this.#eviction(info);
     await this.#clock(redis);
     return info?.get('run_id');
@@ -298,6 +305,29 @@ class ShardCheck {
     }
   }
 
+  /** By doing it, as the gateway's near cache does. */
+  async #tellsOfChanges(redis: Redis, prefixes: readonly string[]): Promise<void> {
+    const channel = `${this.#keyPrefix}ringfill:near:check`;
+    let other: Redis | undefined;
+    try {
+      other = (await connect(this.#shard.endpoint, 0, DEADLINE_MS)).redis;
+      const id = await soon(other.client('ID'));
+      const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
+      await soon(other.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
+      await soon(other.subscribe(INVALIDATIONS, channel));
+      await soon(redis.pubsub('NUMSUB', channel));
+      this.#add('near cache', 'met', 'it tells of changes');
+    } catch (error) {
+      const rules = `+client|id +client|tracking +subscribe +pubsub|numsub &${INVALIDATIONS} &${this.#keyPrefix}ringfill:near:*`;
+      this.#add('near cache', 'warning', messageOf(error), {
+        why: 'Rows of this shard are not kept in the gateways’ memory; everything else goes on without.',
+        mend: [this.#acl(rules)],
+      });
+    } finally {
+      other?.disconnect();
+    }
+  }
+
   #explainFill(
     message: string,
     step: string,
@@ -345,7 +375,7 @@ class ShardCheck {
 
   #acl(rules: string): string {
     const admin = this.#cli.replace(/ --user (?:'[^']*'|\S+)/, '');
-    return `${admin} ACL SETUSER ${this.#options.username ?? 'default'} ${rules.replaceAll(/(~\S*)/g, "'$1'")}`;
+    return `${admin} ACL SETUSER ${this.#options.username ?? 'default'} ${rules.replaceAll(/([~&]\S*|\S*\|\S*)/g, "'$1'")}`;
   }
 
   #eviction(info: ReadonlyMap<string, string> | undefined): void {

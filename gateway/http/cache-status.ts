@@ -3,6 +3,7 @@
  * percent-encoded, and the configuration lets no quote into a prefix.
  *
  *     ringfill; hit; ttl=27; key="test_users_1"; detail="r2/0"
+ *     ringfill; hit; ttl=27; key="test_users_1"; detail="r2/0 near"
  *     ringfill; fwd=miss; stored; key="test_users_1"; detail="r2/0"
  *     ringfill; fwd=miss; key="shop_products_FOO"; detail="r1/0 unstored=other-spelling"
  */
@@ -13,8 +14,9 @@ export function cacheStatus(story: Story, cacheKey: string): string {
   switch (story.outcome) {
     case 'hit': {
       const lost = story.syncLost === undefined ? '' : ` sync-lost=${story.syncLost}`;
+      const near = story.near === undefined ? '' : ' near';
       const ttl = story.freshSeconds === undefined ? '' : `ttl=${story.freshSeconds}; `;
-      return `ringfill; hit; ${ttl}${key}; detail="${at(story.place)}${lost}"`;
+      return `ringfill; hit; ${ttl}${key}; detail="${at(story.place)}${near}${lost}"`;
     }
     case 'expired':
       return `ringfill; hit; ttl=${story.freshSeconds}; ${key}; detail="${at(story.place)} expired=${story.because}"`;

@@ -39,6 +39,8 @@ export type Story =
       readonly ageSeconds: number;
       /** Why the shard does not vouch for it, where it is served all the same (`onSyncLost: serve`). */
       readonly syncLost?: SilentBecause;
+      /** Out of the gateway's own memory; the shard was not asked. */
+      readonly near?: true;
     }
   /** An entry past its TTL, because the origin cannot be asked. */
   | {

@@ -64,6 +64,15 @@ export function straightHit(
   return held && hitWith(ports, request, candidate, held, standing.trust);
 }
 
+/** The same out of this process's memory. What would not be a hit by it, the shard itself is asked for. */
+export function nearHit(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>): Answer | undefined {
+  const { table, terms, cacheKey } = request;
+  if (!table.settings.near || terms.noCache || terms.after !== undefined) return undefined;
+  const read = candidate.shard.near(cacheKey);
+  const hit = read && straightHit(ports, request, candidate, read);
+  return hit?.story.outcome === 'hit' ? { found: hit.found, story: { ...hit.story, near: true } } : undefined;
+}
+
 function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {
   const errand = { request, candidate, trust, fwd: 'stale', over: 'entry' } as const;
   if (!ports.isOriginUp() || ports.flights.isUnderway(flightName(errand))) return;

@@ -30,6 +30,8 @@ export interface ShardPort {
   read(cacheKey: string): Promise<ShardRead>;
   /** The same without a promise. The reader must not throw. */
   readFor(cacheKey: string, reader: Reader): void;
+  /** What `read` would bring, out of memory; nothing where it is not there. To be judged at once. Never throws. */
+  near(cacheKey: string): ShardRead | undefined;
   readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;

@@ -5,7 +5,7 @@
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { Reader, ShardRead } from '../../shared/shard/read-batch.ts';
 import type { Answer } from './answer.ts';
-import { straightHit } from './hit.ts';
+import { nearHit, straightHit } from './hit.ts';
 import { readMirror } from './mirror.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import { readThrough } from './read-through.ts';
@@ -23,7 +23,9 @@ export function readRow(ports: Ports, request: RowRequest, reader: RowReader): v
     tell(reader, readMirror(ports, request));
   } else if (request.terms.after === undefined) {
     const owner = ports.layers.owner(request.cacheKey, 0);
-    owner.shard.readFor(request.cacheKey, new StraightRead(ports, request, owner, reader));
+    const near = nearHit(ports, request, owner);
+    if (near !== undefined) reader.answered(near);
+    else owner.shard.readFor(request.cacheKey, new StraightRead(ports, request, owner, reader));
   } else {
     tell(reader, readThrough(ports, request));
   }

@@ -1,7 +1,8 @@
 /**
  * The request's journey: DESIGN.md's first, branch by branch.
  *
- *     candidates -> one read a shard and tick: the stamp and the entries; next layer if the shard is down or silent
+ *     candidates -> in this process's memory, by the same rules                     hit, near
+ *        one read a shard and tick: the stamp and the entries; next layer if the shard is down or silent
  *        fresh, trusted entry     -> reply                                        hit
  *        another shard has it     -> reply; copied behind it                      hit, there
  *        none                     -> lease -> origin, batched -> fill -> reply    stored, or unstored and why
@@ -22,7 +23,7 @@ import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
 import { collapsed, type Errand, fillUnderLease, flightName, unstored } from './fill.ts';
-import { type Held, heldIn, hitWith } from './hit.ts';
+import { type Held, heldIn, hitWith, nearHit } from './hit.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Life, type Standing, type Trust, trustOfSilent } from './trust.ts';
@@ -66,6 +67,8 @@ async function throughLayers(
     for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
       const wasAsked = candidate === asked?.candidate;
       if (!wasAsked && candidate.shard.state === 'down') continue;
+      const near = wasAsked ? undefined : nearHit(ports, request, candidate);
+      if (near !== undefined) return near;
       try {
         const read = wasAsked
           ? readOf(asked)

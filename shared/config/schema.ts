@@ -193,6 +193,10 @@ const TableSettings = {
     'How long a row is kept while its changes are followed: a backstop for changes that never reach the binlog.',
     86_400,
   ),
+  near: Type.Boolean({
+    description: 'Where the gateway has a nearCache: whether rows of this read-through table may be in it.',
+    default: true,
+  }),
 };
 
 /** The same for one table, none required; without defaults, or they would hide those under `defaults`. */
@@ -581,6 +585,23 @@ export const ConfigSchema = Type.Object(
       maxItems: 8,
       description: 'In order: the primary ring, the first fallback, the second…',
     }),
+    nearCache: Type.Optional(
+      Type.Object(
+        {
+          mebibytes: Type.Integer({
+            minimum: 1,
+            maximum: 65_536,
+            description: 'The most memory that it may take in each gateway process; for a while more at a reload. MiB.',
+          }),
+        },
+        {
+          ...closed,
+          description:
+            'The rows that are read most, in the gateway’s own memory: answered without asking Redis, which tells what has ' +
+            'changed. No older than any other answer. Absent: off.',
+        },
+      ),
+    ),
     keyPrefix: Type.String({
       default: '',
       pattern: '^[A-Za-z0-9._:{}-]{0,64}$',

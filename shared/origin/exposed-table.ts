@@ -32,6 +32,8 @@ export interface TableSettings {
   readonly strategy: 'overwrite' | 'invalidate' | 'refresh';
   readonly onSyncLost: 'serve' | 'origin' | 'unavailable';
   readonly followedTtlSeconds: number;
+  /** Whether its rows may be answered out of the gateway's own memory. */
+  readonly near: boolean;
 }
 
 /** Of the TTL: rows that are read often are read again before they expire, so nobody waits for them. */
@@ -138,7 +140,14 @@ function settingsOf(label: string, config: Config): TableSettings {
     strategy: mode === 'mirror' ? 'overwrite' : (own.strategy ?? config.defaults.strategy),
     onSyncLost: own.onSyncLost ?? config.defaults.onSyncLost,
     followedTtlSeconds: own.followedTtlSeconds ?? config.defaults.followedTtlSeconds,
+    near: isNear(own, config),
   };
+}
+
+/** A mirror's rows are hashes, which Redis is asked for each time. */
+export function isNear(table: TableConfig, { nearCache, defaults }: Pick<Config, 'nearCache' | 'defaults'>): boolean {
+  const mode = table.mode ?? defaults.mode;
+  return nearCache !== undefined && mode === 'read-through' && (table.near ?? defaults.near);
 }
 
 function routeOf({ shard }: TableConfig, copies: number, { rings }: Config): Route {

@@ -7,8 +7,10 @@ import { ringHash } from '../ring/ring-hash.ts';
 import { HighestStamps } from '../stamp/stamp-reader.ts';
 import type { Log } from '../telemetry/log.ts';
 import { describeEndpoint, type Endpoint } from './endpoint.ts';
+import { nearPrefixes } from './near/near-prefixes.ts';
+import type { NearStore } from './near/near-store.ts';
 import { SlowQuota } from './slow-quota.ts';
-import { Shard, type ShardCommand, type ShardCondition, type ShardState } from './shard.ts';
+import { type NearOptions, Shard, type ShardCommand, type ShardCondition, type ShardState } from './shard.ts';
 
 /** For whoever counts. */
 export interface ShardObserver {
@@ -17,21 +19,36 @@ export interface ShardObserver {
   readonly onCondition?: (ring: string, shard: string, condition: ShardCondition) => void;
   readonly onUnreadableStamp?: (shard: string, key: string) => void;
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
+  /** Redis tells of the changes of what is kept in memory, or does not. */
+  readonly onFeed?: (ring: string, shard: string, up: boolean) => void;
 }
 
 /**
  * Throws SetupError where a shard's URL is not one.
  * @param highest what is remembered of the shards' stamps, by whoever outlives these connections.
+ * @param near where replies of all of them are kept; nothing where none are.
  */
 export function shardLayers(
   config: Config,
   log: Log,
   observer: ShardObserver = {},
   highest = new HighestStamps(),
+  near?: NearStore,
 ): Layers<Shard> {
   const quota = new SlowQuota();
+  const prefixes = near === undefined ? [] : nearPrefixes(config);
   return layersOf(config, (ring, name, endpoint) => {
-    const shard = shardOf(config, ring, name, endpoint, log, observer, highest, quota);
+    const shard = shardOf(
+      config,
+      ring,
+      name,
+      endpoint,
+      log,
+      observer,
+      highest,
+      quota,
+      near && { store: near, prefixes },
+    );
     quota.count(shard);
     return shard;
   });
@@ -75,6 +92,7 @@ function shardOf(
   observer: ShardObserver,
   highest: HighestStamps,
   quota: SlowQuota,
+  near: Pick<NearOptions, 'store' | 'prefixes'> | undefined,
 ): Shard {
   const { timeoutMs, failuresToOpen, slowMs } = config.shards;
   const fields = { shard: name, ring: ring.name, address: addressOf(name, endpoint) };
@@ -108,6 +126,15 @@ function shardOf(
       else log.warn({ ...fields, reason: refusedBecause }, 'shard refuses rows');
     },
     onUnreadableStamp: () => observer.onUnreadableStamp?.(name, stampKey(config.keyPrefix)),
+    near: near && {
+      ...near,
+      keyPrefix: config.keyPrefix,
+      onFeed: (up, why) => {
+        observer.onFeed?.(ring.name, name, up);
+        if (up) log.info(fields, 'near cache in use');
+        else if (why !== undefined) log.warn({ ...fields, reason: why }, 'near cache out of use');
+      },
+    },
     onAnswer: (command, seconds) => observer.onAnswer?.(command, seconds),
   });
   return made;

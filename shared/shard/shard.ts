@@ -23,6 +23,9 @@ import { type Entry, encodeEntry } from '../entry/entry.ts';
 import { type HighestSeen, type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
 import { connect, standTrial, TrialTooSlow } from './connect.ts';
 import type { Endpoint } from './endpoint.ts';
+import { ChangeFeed } from './near/change-feed.ts';
+import { NearShard } from './near/near-shard.ts';
+import type { NearStore } from './near/near-store.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import { refusalIn } from './refusal.ts';
 import { type HashReply, hashesIn, leaseIn, storedIn } from './replies.ts';
@@ -69,8 +72,19 @@ export interface ShardOptions {
   readonly onWrites?: (refusedBecause: string | undefined) => void;
   /** Its stamp cannot be read. */
   readonly onUnreadableStamp?: () => void;
+  /** Nothing where nothing of it is kept in this process's memory. */
+  readonly near?: NearOptions | undefined;
   /** A command was answered. */
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
+}
+
+export interface NearOptions {
+  readonly store: NearStore;
+  /** Of the keys that may be kept; none begins with another. */
+  readonly prefixes: readonly string[];
+  readonly keyPrefix: string;
+  /** Redis tells of changes; or it does not, and why: nothing where the shard is out of use. */
+  readonly onFeed: (up: boolean, why: string | undefined) => void;
 }
 
 /**
@@ -131,6 +145,8 @@ export class Shard {
   readonly #reads: ReadBatch<Buffer>;
   readonly #mirrorReads: ReadBatch<HashReply>;
   readonly #stamps: StampReader;
+  readonly #near: NearShard | undefined;
+  readonly #feed: ChangeFeed | undefined;
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
   #leases = 0;
   #nextStamp: Promise<SeenStamp | undefined> | undefined;
@@ -149,6 +165,12 @@ export class Shard {
     this.ring = options.ring;
     this.#options = options;
     this.#stamps = new StampReader(options.followed?.highest, options.onUnreadableStamp);
+    if (options.near !== undefined) {
+      const { endpoint, timeoutMs } = options;
+      const { store, prefixes, keyPrefix, onFeed } = options.near;
+      this.#near = new NearShard(store, prefixes);
+      this.#feed = new ChangeFeed({ endpoint, timeoutMs, prefixes, keyPrefix, near: this.#near, onChange: onFeed });
+    }
     this.#reads = new ReadBatch(
       (keys) => this.#fetch(keys),
       (stored) => stored.length,
@@ -194,6 +216,11 @@ export class Shard {
     return this.#writes.refusedBecause === undefined ? 'ok' : 'refuses-writes';
   }
 
+  /** Redis tells of its changes, so that it may be answered for out of memory. */
+  get isNear(): boolean {
+    return this.#feed?.isUp ?? false;
+  }
+
   /** It was taken out of use for being slow, and has not come back; whatever it is now. */
   get leftForSlowness(): boolean {
     return this.#redis === undefined && this.#leftForSlowness;
@@ -221,6 +248,11 @@ export class Shard {
   readFor(entryKey: string, reader: Reader): void {
     if (this.#redis === undefined) reader.reject(this.#unavailable());
     else this.#reads.readFor(entryKey, reader);
+  }
+
+  /** What it would reply, out of this process's memory; to be judged at once, and by the same rules. Nothing mostly. */
+  near(entryKey: string): ShardRead | undefined {
+    return this.#near?.near(entryKey);
   }
 
   /** The same for a mirrored row: its hash, as HGETALL replies. */
@@ -256,6 +288,7 @@ export class Shard {
             ),
       ),
     );
+    if (outcome.kind === 'entry') this.#near?.changed(entryKey);
     if (outcome.kind !== 'lease') return outcome;
     this.#writes.taken();
     return { ...outcome, token };
@@ -266,24 +299,35 @@ export class Shard {
    * @param followedAs as in the lease's request.
    * @param ttlMs until Redis forgets the entry: its TTL and the grace after it.
    */
-  fill(entryKey: string, token: string, entry: Entry, ttlMs: number, followedAs?: FollowedAs): Promise<FillOutcome> {
+  async fill(
+    entryKey: string,
+    token: string,
+    entry: Entry,
+    ttlMs: number,
+    followedAs?: FollowedAs,
+  ): Promise<FillOutcome> {
     const { followed } = this.#options;
     const stored = encodeEntry(entry);
-    return this.#command('fill', (redis) =>
-      followedAs === undefined || followed === undefined
-        ? redis.fillUnsynced(entryKey, leaseKey(entryKey), token, stored, ttlMs)
-        : redis.fill(
-            followed.stampKey,
-            entryKey,
-            leaseKey(entryKey),
-            token,
-            followedAs.table,
-            followedAs.ring,
-            entry.version,
-            stored,
-            ttlMs,
-          ),
-    );
+    try {
+      return await this.#command('fill', (redis) =>
+        followedAs === undefined || followed === undefined
+          ? redis.fillUnsynced(entryKey, leaseKey(entryKey), token, stored, ttlMs)
+          : redis.fill(
+              followed.stampKey,
+              entryKey,
+              leaseKey(entryKey),
+              token,
+              followedAs.table,
+              followedAs.ring,
+              entry.version,
+              stored,
+              ttlMs,
+            ),
+      );
+    } finally {
+      // Whoever is answered with what was filled must not be answered with what was there before.
+      this.#near?.changed(entryKey);
+    }
   }
 
   /** One message, whole. `force`: go on over a gap; what the shard holds then counts as absent. */
@@ -327,7 +371,11 @@ export class Shard {
   /** Gives a lease back unfilled. `drop`: the origin was read, and the entry is not what it says any more. */
   async release(entryKey: string, token: string, entry: 'keep' | 'drop'): Promise<void> {
     const drop = entry === 'drop' ? '1' : '0';
-    await this.#command('release', (redis) => redis.releaseLease(entryKey, leaseKey(entryKey), token, drop));
+    try {
+      await this.#command('release', (redis) => redis.releaseLease(entryKey, leaseKey(entryKey), token, drop));
+    } finally {
+      if (entry === 'drop') this.#near?.changed(entryKey);
+    }
   }
 
   /** Whatever else one has to say to it, such as a snapshot's scripts. Throws ShardUnavailable. */
@@ -335,8 +383,14 @@ export class Shard {
     return this.#command(command, run);
   }
 
+  /** Nothing of it is kept in memory any more. */
+  leaveNear(): void {
+    this.#feed?.stop();
+  }
+
   stop(): void {
     this.#stopped = true;
+    this.leaveNear();
     clearInterval(this.#idleTimer);
     this.#breaker.stop();
     this.#disconnect();
@@ -344,15 +398,21 @@ export class Shard {
 
   async #fetch(keys: readonly string[]): Promise<Fetched<Buffer>> {
     const { followed } = this.#options;
+    const asked = this.#near?.asks() ?? 0;
     if (followed === undefined) {
-      const read = async (redis: Redis) => storedIn(await redis.mgetBuffer([...keys]), keys.length);
-      return { stored: await this.#command('read', read), seen: undefined };
+      const values = await this.#command('read', async (redis) =>
+        storedIn(await redis.mgetBuffer([...keys]), keys.length),
+      );
+      this.#near?.replied(asked, keys, values, undefined);
+      return { stored: values, seen: undefined };
     }
     const { highest } = this.#stamps;
     const [stamp = null, ...stored] = await this.#command('read', async (redis) =>
       storedIn(await redis.mgetBuffer([followed.stampKey, ...keys]), 1 + keys.length),
     );
-    return { stored, seen: this.#stamps.read(stamp, highest) };
+    const seen = this.#stamps.read(stamp, highest);
+    this.#near?.replied(asked, keys, stored, seen);
+    return { stored, seen };
   }
 
   /** One transaction: a row that is absent, and a stamp of another time, which says that none is missing, cannot meet. */
@@ -472,11 +532,14 @@ export class Shard {
     this.#redis = redis;
     this.#leftForSlowness = false;
     this.#keptThoughSlow = false;
+    const readStamp = async () => (followed === undefined ? undefined : (await this.#fetch([])).seen);
+    this.#feed?.follow({ redis, readStamp });
   }
 
   #disconnect(): void {
     const redis = this.#redis;
     this.#redis = undefined;
+    this.#feed?.leave();
     this.#slowWatch?.forget();
     redis?.disconnect();
   }

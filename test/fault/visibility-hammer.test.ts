@@ -1,6 +1,7 @@
 /**
  * "After a change, what it changed is never seen again": writers and readers on 500 rows through two gateways, while
- * entries are deleted, gateways stop for a moment, and the sync worker is killed twice. RINGFILL_HAMMER_MS makes it longer, RINGFILL_HAMMER_STRATEGIES
+ * entries are deleted, gateways stop for a moment, and the sync worker is killed twice. Once without a near cache, once with
+ * one. RINGFILL_HAMMER_MS makes it longer, RINGFILL_HAMMER_STRATEGIES
  * (overwrite,invalidate,refresh) wider.
  */
 import assert from 'node:assert/strict';
@@ -72,13 +73,14 @@ interface Hammered {
 }
 
 /** Everything once, with a table of its own. */
-async function hammerWith(strategy: Strategy): Promise<Hammered> {
-  const db = `hammer_${strategy}`;
+async function hammerWith(strategy: Strategy, near: boolean): Promise<Hammered> {
+  const db = `hammer_${strategy}${near ? '_near' : ''}`;
   const keyPrefix = `h${randomBytes(4).toString('hex')}:`;
   const folder = temporaryFolder();
   const settings = {
     tables: { [`${db}.counters`]: { strategy, warmOneIn: 3 } },
     keyPrefix,
+    ...(near && { nearCache: { mebibytes: 16 } }),
     sync: { name: `hammer-${randomBytes(4).toString('hex')}`, stateFolder: join(folder, 'state') },
   };
   await new MysqlClient(stack).ownDatabase(db);
@@ -144,14 +146,17 @@ async function staleRows(url: string, db: string): Promise<number[]> {
 }
 
 const strategies = (process.env['RINGFILL_HAMMER_STRATEGIES'] ?? 'overwrite').split(',') as Strategy[];
-const hammered: [Strategy, Hammered][] = [];
-for (const strategy of strategies) hammered.push([strategy, await hammerWith(strategy)]);
+const hammered: { strategy: Strategy; near: boolean; outcome: Hammered }[] = [];
+for (const strategy of strategies) {
+  for (const near of [false, true]) hammered.push({ strategy, near, outcome: await hammerWith(strategy, near) });
+}
 
-for (const [strategy, { report, urls, db }] of hammered) {
-  describe(`strategy ${strategy}`, () => {
+for (const { strategy, near, outcome } of hammered) {
+  const { report, urls, db } = outcome;
+  describe(`strategy ${strategy}${near ? ', near' : ''}`, () => {
     test('no answer goes back, and none is an error', () => {
       const { commits, reads, seconds, stories, statuses } = report;
-      const hits = (stories['hit'] ?? 0) + (stories['sync-lost=behind'] ?? 0);
+      const hits = (stories['hit'] ?? 0) + (stories['near'] ?? 0) + (stories['sync-lost=behind'] ?? 0);
       process.stdout.write(
         `ℹ ${strategy}: ${(commits / seconds).toFixed(0)} commits/s, ${(reads / seconds).toFixed(0)} reads/s, ` +
           `${((100 * hits) / reads).toFixed(1)} % hits; ${JSON.stringify(stories)}\n`,
@@ -161,6 +166,7 @@ for (const [strategy, { report, urls, db }] of hammered) {
         Object.keys(statuses).filter((status) => status !== '200' && status !== '404'),
         [],
       );
+      assert.equal((stories['near'] ?? 0) > 0, near, 'out of memory at times, where there is one');
       if (strategy === 'overwrite') assert.ok(hits / reads >= 0.5, `${hits} hits of ${reads} reads`);
     });
 

@@ -252,6 +252,27 @@ test('an ACL user that lacks a command is given the line that grants it, and tha
   mended.find('fills', 'met');
 });
 
+test('a user that may not listen to changes is told what the near cache needs, and that line is enough', async () => {
+  const redis = await startRedis({
+    folder,
+    name: 'deaf',
+    args: ['--user', 'app', 'on', '>sesame', '~*', '+@all', '-client|tracking', '-pubsub', 'resetchannels'],
+  });
+  after(() => redis.stop());
+  const settings = {
+    tables: someTable,
+    rings: oneShard(`redis://app:sesame@127.0.0.1:${redis.port}`),
+    keyPrefix: 'app:',
+    nearCache: { mebibytes: 1 },
+  };
+  const before = await check(settings);
+  assert.match(before.find('near cache', 'warning').found, /NOPERM|no permissions/);
+  assert.equal(before.code, 0, 'all else goes on without');
+  const line = before.find('near cache').mend?.at(-1) ?? '';
+  execSync(line.replace(' --askpass', ''), { shell: '/bin/sh' });
+  (await check(settings)).find('near cache', 'met');
+});
+
 test('a replica, a full one, and eviction that hurts are told', async () => {
   const master = stack.redis[0]?.port ?? 0;
   const replica = await startRedis({ folder, name: 'replica', args: ['--replicaof', '127.0.0.1', String(master)] });

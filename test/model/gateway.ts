@@ -6,12 +6,14 @@ import type { Entry } from '../../shared/entry/entry.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
 import { AnsweredAhead } from '../../gateway/journey/answered-ahead.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
+import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';
 import { contentOf, entryIn, type Judge, READ_AT, type Replicas } from './judge.ts';
 import { ownerOf, type Ring, type RowKey } from './keys.ts';
 import { mirrorJourney } from './mirror-journey.ts';
 import type { Mistakes } from './mistakes.ts';
+import { ModelNear } from './near.ts';
 import type { Origin, OriginRead } from './origin.ts';
 import type { Random } from './random.ts';
 import { type ModelShard, SHAPE } from './shard.ts';
@@ -29,6 +31,8 @@ export interface GatewayPorts {
   /** Of the mirror: shards that have not heard of changes lately still answer, if no other does. */
   readonly servesLost: boolean;
   readonly replicas: Replicas;
+  /** Whether it answers from its own memory, too. */
+  readonly hasNear: boolean;
   readonly count: (outcome: string) => void;
   readonly trace: (line: string) => void;
 }
@@ -45,6 +49,8 @@ interface Read {
   readonly ring: Ring;
   readonly floor: string;
   readonly entry: Entry | undefined;
+  /** How often the shard had lost something under the key, when it was read there. */
+  readonly losses: number;
 }
 
 type Begun = ReturnType<Judge['begins']>;
@@ -57,6 +63,9 @@ export class Gateway {
   readonly #ports: GatewayPorts;
   readonly #readers = new Map<string, StampReader>();
   readonly #answered = new AnsweredAhead();
+  readonly #nears = new Map<string, ModelNear>();
+  /** How often a shard had lost it, when it was read there last. */
+  readonly #lossesThen = new Map<string, number>();
   #tokens = 0;
 
   constructor(name: string, layers: readonly (readonly Ring[])[], ports: GatewayPorts) {
@@ -81,14 +90,15 @@ export class Gateway {
       // A breaker is open: the next one is asked.
       if (random.chance(0.15)) continue;
       const begun = judge.begins(this.name, candidate.shard.name, key);
-      const read = await this.#read(candidate, key);
+      const over = random.chance(0.75) ? 'nothing' : random.pick(['entry', 'lease'] as const);
+      if (over === 'nothing' && this.#nearHit(candidate, key, begun)) return;
+      const read = yield* this.#read(candidate, key);
       if (read === undefined) {
         count('silent');
         continue;
       }
-      const over = random.chance(0.75) ? 'nothing' : random.pick(['entry', 'lease'] as const);
       if (read.entry !== undefined && over === 'nothing') {
-        this.#hit(candidate, key, read.entry, read.stamp, begun, 'hit');
+        this.#hit(candidate, key, read.entry, read, begun, 'hit');
         return;
       }
       yield;
@@ -109,11 +119,37 @@ export class Gateway {
     }));
   }
 
+  #nearHit(candidate: Candidate, key: RowKey, begun: Begun): boolean {
+    const replied = this.#ports.hasNear ? this.nearOf(candidate.shard).near(key) : undefined;
+    const losses = this.#lossesThen.get(`${candidate.shard.name} ${key.name}`) ?? 0;
+    const read = replied && this.#judged(candidate, key, replied.seen, replied.stored, losses);
+    if (read?.entry === undefined) return false;
+    this.#hit(candidate, key, read.entry, read, begun, 'near hit');
+    return true;
+  }
+
   /** The stamp and the entry together; nothing where the shard cannot vouch for itself. */
-  async #read({ shard, rings }: Candidate, key: RowKey): Promise<Read | undefined> {
+  async *#read(candidate: Candidate, key: RowKey): AsyncGenerator<void, Read | undefined> {
+    const { shard } = candidate;
+    const { judge, hasNear } = this.#ports;
+    const losses = judge.lossesOf(shard.name, key);
+    if (!hasNear) {
+      const { stamp, entries } = await shard.read([key]);
+      return this.#judged(candidate, key, this.readerOf(shard).read(stamp), entries[0] ?? null, losses);
+    }
+    const { seen, stored } = yield* this.nearOf(shard).read(key);
+    this.#lossesThen.set(`${shard.name} ${key.name}`, losses);
+    return this.#judged(candidate, key, seen, stored, losses);
+  }
+
+  #judged(
+    { shard, rings }: Candidate,
+    key: RowKey,
+    seen: SeenStamp | undefined,
+    stored: Buffer | null,
+    losses: number,
+  ): Read | undefined {
     const { trust, mistakes, stalenessBoundMs, now, judge } = this.#ports;
-    const { stamp: stored, entries } = await shard.read([key]);
-    const seen = this.readerOf(shard).read(stored);
     if (seen === undefined) return undefined;
     const { stamp, wentBack } = seen;
     judge.saw(this.name, shard.name, stamp);
@@ -123,13 +159,13 @@ export class Gateway {
     const oldest = trust.oldestFloorOf(stamp, key.table, hashes);
     if (wentBack || !isYoung || oldest === undefined) return undefined;
     const ring = rings.find(({ hash }) => hash === oldest.ring) as Ring;
-    const entry = entryIn(entries[0]);
+    const entry = entryIn(stored);
     const isUsable =
       entry !== undefined &&
       trust.isTrusted(entry, stamp, oldest.floor) &&
       (mistakes.has('what was answered is forgotten') ||
         this.#answered.mayFollow(shard.name, key.name, entry.version, stamp.to));
-    return { stamp, ring, floor: oldest.floor, entry: isUsable ? entry : undefined };
+    return { stamp, ring, floor: oldest.floor, entry: isUsable ? entry : undefined, losses };
   }
 
   /**
@@ -139,17 +175,17 @@ export class Gateway {
   async *#copy(from: Candidate, to: Candidate, key: RowKey, over: LeaseOver): AsyncGenerator<void, void> {
     const { judge, count, trace, now, mistakes } = this.#ports;
     const begun = judge.begins(this.name, from.shard.name, key);
-    const read = await this.#read(from, key);
+    const read = yield* this.#read(from, key);
     if (read?.entry === undefined) return;
-    this.#hit(from, key, read.entry, read.stamp, begun, 'hit elsewhere');
+    this.#hit(from, key, read.entry, read, begun, 'hit elsewhere');
     // Its order among the row's states goes with it, as what a changed entry's version says is lost.
     const order = judge.orderOf(key, read.entry);
     // A fill may be ahead of the stamp; what the origin loses of its binlog, it then holds all the same.
     const { entry, stamp } = read;
     const known = entry.version > stamp.to && !mistakes.has('a copy as of the stamp') ? entry.version : stamp.to;
-    const version = mistakes.has('a copy as of now') ? (await this.#read(to, key))?.stamp.to : known;
+    const version = mistakes.has('a copy as of now') ? (yield* this.#read(to, key))?.stamp.to : known;
     yield;
-    const place = await this.#read(to, key);
+    const place = yield* this.#read(to, key);
     if (place === undefined || version === undefined) return;
     yield;
     const token = `${this.name}.${(this.#tokens += 1)}`;
@@ -158,13 +194,21 @@ export class Gateway {
     if (lease.kind !== 'lease') return;
     yield;
     const outcome = await to.shard.fill(key, token, place.ring, { ...read.entry, version, readAtMs: READ_AT + order });
+    if (this.#ports.hasNear) this.nearOf(to.shard).changed(key);
     count(`copy: ${outcome}`);
     trace(
       `${this.name} copy ${from.shard.name} to ${to.shard.name} ${key.name} ${read.entry.exactness} ${version}: ${outcome}`,
     );
   }
 
-  #hit({ shard }: Candidate, key: RowKey, entry: Entry, stamp: Stamp, begun: Begun, kind: string): void {
+  #hit(
+    { shard }: Candidate,
+    key: RowKey,
+    entry: Entry,
+    { stamp, losses }: Pick<Read, 'stamp' | 'losses'>,
+    begun: Begun,
+    kind: string,
+  ): void {
     const { judge, now, stalenessBoundMs, count, trace } = this.#ports;
     const until = now() - stalenessBoundMs;
     trace(`${this.name} ${kind} ${shard.name} ${key.name} = ${contentOf(entry) ?? 'absent'}`);
@@ -172,14 +216,15 @@ export class Gateway {
     count(entry.kind === 'row' ? 'a row' : 'a negative');
     const said = judge.entryCounts(`${this.name}, ${kind} in ${shard.name}:`, key, entry, stamp, until);
     this.#answered.note(shard.name, key.name, entry.version, stamp.to);
-    judge.answered(this.name, shard.name, key, said, epochOf(stamp.to), begun);
+    const isSeenThere = judge.lossesOf(shard.name, key) === losses;
+    judge.answered(this.name, shard.name, key, said, epochOf(stamp.to), begun, isSeenThere);
   }
 
   async *#fill(
     candidate: Candidate,
     key: RowKey,
     over: LeaseOver,
-    { stamp, ring, floor }: Read,
+    { stamp, ring, floor, losses }: Read,
     begun: Begun,
   ): AsyncGenerator<void, void> {
     const { random, judge, now, count, trace, mistakes, trust } = this.#ports;
@@ -189,15 +234,16 @@ export class Gateway {
     count(`lease: ${lease.kind}`);
     trace(`${this.name} lease over ${over} ${shard.name} ${key.name}: ${lease.kind}`);
     if (lease.kind === 'entry') {
+      if (this.#ports.hasNear) this.nearOf(shard).changed(key);
       const entry = entryIn(lease.stored);
       if (mistakes.has('the lease’s entry unjudged')) {
         if (entry === undefined || !trust.isTrusted(entry, stamp, floor)) return;
-        this.#hit(candidate, key, entry, stamp, begun, 'collapsed');
+        this.#hit(candidate, key, entry, { stamp, losses }, begun, 'collapsed');
         return;
       }
       // The script has not seen what this gateway has seen of the shard: it looks again.
-      const again = await this.#read(candidate, key);
-      if (again?.entry !== undefined) this.#hit(candidate, key, again.entry, again.stamp, begun, 'collapsed');
+      const again = yield* this.#read(candidate, key);
+      if (again?.entry !== undefined) this.#hit(candidate, key, again.entry, again, begun, 'collapsed');
       return;
     }
     if (lease.kind !== 'lease') return;
@@ -211,6 +257,7 @@ export class Gateway {
       trace(`${this.name} unproved ${shard.name} ${key.name} = ${content ?? 'absent'}`);
       // What is there may be older than what this client was told.
       await shard.release(key, token, '1');
+      if (this.#ports.hasNear) this.nearOf(shard).changed(key);
       judge.shardLost(shard.name, [key]);
       return;
     }
@@ -228,6 +275,11 @@ export class Gateway {
       body: content === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify({ content })),
     };
     const outcome = await shard.fill(key, token, ring, entry);
+    const lossesThen = judge.lossesOf(shard.name, key);
+    if (this.#ports.hasNear) {
+      yield;
+      this.nearOf(shard).changed(key);
+    }
     count(`fill: ${outcome}`);
     trace(
       `${this.name} fill ${shard.name} ${key.name} = ${content ?? 'absent'} ${entry.exactness} ${version} over S0 ${lease.base.to}: ${outcome}`,
@@ -235,7 +287,8 @@ export class Gateway {
     if (outcome !== 'stored') return;
     const said = { content, orders: [judge.orderOf(key, entry)], version };
     this.#answered.note(shard.name, key.name, version, lease.base.to);
-    judge.answered(this.name, shard.name, key, said, epochOf(version), begun);
+    const isSeenThere = judge.lossesOf(shard.name, key) === lossesThen;
+    judge.answered(this.name, shard.name, key, said, epochOf(version), begun, isSeenThere);
   }
 
   async *#readOrigin(key: RowKey, base: LeaseBase): AsyncGenerator<void, OriginRead> {
@@ -253,6 +306,20 @@ export class Gateway {
     if (proof.kind === 'gtid') return base.to;
     if (proof.identity !== base.origin) return undefined;
     return versionOf(epochOf(base.to), proof.at);
+  }
+
+  /** What it has in memory of a shard. */
+  nearOf(shard: ModelShard): ModelNear {
+    const known = this.#nears.get(shard.name);
+    if (known !== undefined) return known;
+    const { mistakes, now } = this.#ports;
+    const near = new ModelNear(shard, this.readerOf(shard), mistakes, now);
+    this.#nears.set(shard.name, near);
+    return near;
+  }
+
+  close(): void {
+    for (const near of this.#nears.values()) near.close();
   }
 
   /** What it remembers of a shard's stamps. */

@@ -139,8 +139,19 @@ export class Judge {
     if (to > (this.#seen.get(name) ?? '')) this.#seen.set(name, to);
   }
 
-  /** An answer from a shard, by a hit or by a fill that it stored. */
-  answered(gateway: string, shard: string, key: RowKey, said: Said, epoch: number, before: Mark | undefined): void {
+  /**
+   * An answer from a shard, by a hit or by a fill that it stored.
+   * @param isSeenThere else it is what was there before the shard lost it; what comes next can be compared with nothing.
+   */
+  answered(
+    gateway: string,
+    shard: string,
+    key: RowKey,
+    said: Said,
+    epoch: number,
+    before: Mark | undefined,
+    isSeenThere = true,
+  ): void {
     const { current } = this.#origin;
     // Where the origin itself has gone back, so may answers.
     if (this.#origin.incarnationOf(epoch) !== current) return;
@@ -163,6 +174,7 @@ export class Judge {
         `backward: ${gateway} had state ${known.order} of ${key.name} from ${shard}, and now ${order} (${said.content ?? 'absent'})`,
       );
     }
+    if (!isSeenThere) return;
     const name = markName(gateway, shard, key);
     const mark = this.#marks.get(name);
     const same = mark?.incarnation === current ? mark : undefined;

@@ -63,6 +63,7 @@ async function run(part: Part, rounds: number, untilRed: boolean): Promise<Round
 const OUTCOMES = {
   cached: [
     'hit',
+    'near hit',
     'collapsed',
     'a row',
     'a negative',

@@ -163,6 +163,32 @@ const PARTS: readonly Mutation[] = [
     rare: true,
     mistake: 'what was answered is forgotten',
   },
+  {
+    name: 'near: kept whatever was told meanwhile',
+    emphasis: { near: true, passing: 3, replicas: 'none' },
+    mistake: 'kept whatever was told meanwhile',
+  },
+  {
+    name: 'near: confirmed before all was told',
+    emphasis: { near: true, replicas: 'none' },
+    mistake: 'confirmed before all was told',
+  },
+  {
+    name: 'near: our own fill is told of later',
+    emphasis: { near: true, replicas: 'none' },
+    mistake: 'our own fill is told of later',
+  },
+  {
+    name: 'near: replies do not count',
+    emphasis: { near: true, replicas: 'none' },
+    rare: true,
+    mistake: 'replies do not count',
+  },
+  {
+    name: 'near: another feed goes on from the one before',
+    emphasis: { near: true, feeds: 5, replicas: 'none' },
+    mistake: 'another feed goes on from the one before',
+  },
 ];
 
 /** Where there is no mirror: half of the rounds would be about that. */

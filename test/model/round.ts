@@ -85,6 +85,7 @@ export class Round {
       stalenessBoundMs: random.pick(rows.mirrored.length > 0 ? [100, 500, 20_000] : [500, 5_000, 20_000]),
       servesLost: random.chance(0.8),
       replicas,
+      hasNear: this.#schedule.near,
       count,
       trace,
     };
@@ -210,7 +211,21 @@ export class Round {
         random.pick(this.#gateways).layers = this.#drawLayers();
         return;
       case 'restartGateway':
+        this.#gateways[0]?.close();
         this.#gateways = [this.#gateways[1] as Gateway, this.#newGateway()];
+        return;
+
+      case 'tellNear': {
+        const near = random.pick(this.#gateways).nearOf(shard);
+        for (let times = 1 + random.below(3); times > 0; times -= 1) near.tellNext();
+        return;
+      }
+      case 'confirmNear':
+        return random.pick(this.#gateways).nearOf(shard).confirm();
+      case 'settleNear':
+        return random.pick(this.#gateways).nearOf(shard).settle();
+      case 'loseFeed':
+        if (this.#schedule.near) random.pick(this.#gateways).nearOf(shard).lose();
         return;
 
       case 'snapshot':

@@ -20,6 +20,8 @@ const COMMON = {
 };
 /** Of rows that are read through. */
 const REQUESTS = { begin: 26, advance: 90 };
+/** Where gateways answer from their own memory. */
+const NEAR = { begin: 90, advance: 140, commit: 4, tellNear: 30, confirmNear: 25, settleNear: 20 };
 /** Of a mirror: a request is soon answered, and a snapshot has many steps. */
 const SNAPSHOTS = {
   begin: 20,
@@ -41,6 +43,7 @@ const FAULTS = {
   dumps: { dump: 1.5, restore: 1.2 },
   origin: { truncate: 1, alter: 0.5, rotate: 0.5, crash: 1 },
   gateways: { reconfigure: 1, restartGateway: 0.3 },
+  feeds: { loseFeed: 1.5 },
 };
 /** Few kinds of faults together, and many of them. */
 const FAULT_FACTORS = [0, 0, 0, 1, 6];
@@ -50,30 +53,35 @@ export type Action =
   | keyof typeof COMMON
   | keyof typeof REQUESTS
   | keyof typeof SNAPSHOTS
+  | keyof typeof NEAR
   | KeysOfAll<(typeof FAULTS)[keyof typeof FAULTS]>;
 export type FaultKind = keyof typeof FAULTS;
 
 /** Instead of what is drawn: how often each kind of fault is, which rows there are, and which replicas are read. */
 export type Emphasis = Partial<Record<FaultKind, number>> & {
   readonly rows?: 'cached' | 'mirrored';
+  /** Whether gateways answer from their own memory, too. */
+  readonly near?: boolean;
   readonly replicas?: Replicas;
 };
 
 export class Schedule {
   readonly rows: Rows;
   readonly replicas: Replicas;
+  readonly near: boolean;
   readonly #random: Random;
   readonly #weights: readonly (readonly [Action, number])[];
   readonly #sum: number;
 
   constructor(random: Random, emphasis: Emphasis = {}) {
     this.#random = random;
-    const { rows, replicas, ...faults } = emphasis;
+    const { rows, replicas, near, ...faults } = emphasis;
     const kind = rows ?? random.pick(['cached', 'mirrored'] as const);
     this.rows = kind === 'cached' ? CACHED_ROWS : random.pick(MIRRORED_ROWS);
     this.replicas = replicas ?? random.pick(['none', 'none', 'alone', 'mixed'] as const);
+    this.near = kind === 'cached' && (near ?? random.chance(0.5));
     const isDrawn = Object.keys(faults).length === 0 && replicas === undefined;
-    const common = { ...COMMON, ...(kind === 'cached' ? REQUESTS : SNAPSHOTS) };
+    const common = { ...COMMON, ...(kind === 'cached' ? REQUESTS : SNAPSHOTS), ...(this.near && NEAR) };
     this.#weights = [
       ...Object.entries(common).map(([name, weight]) => [name, weight * random.pick([0.4, 1, 2.5])] as const),
       ...Object.entries(FAULTS).flatMap(([fault, actions]) => {

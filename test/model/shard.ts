@@ -41,12 +41,18 @@ export interface SnapshotWrite {
   readonly texts: Buffer;
 }
 
+/** The keys that were changed, as Redis tells whoever tracks them; `null`: all of them. */
+export type Tell = (keys: readonly string[] | null) => void;
+
 export class ModelShard {
   readonly name: string;
+  /** Who tracks its keys. */
+  readonly tracking = new Set<Tell>();
   readonly #redis: Redis;
   readonly #prefix: string;
   readonly #stamp: string;
   readonly #all: readonly string[];
+  readonly #entries: readonly string[];
 
   constructor(name: string, redis: Redis, prefix: string, { tables, keys }: Rows) {
     this.name = name;
@@ -57,6 +63,7 @@ export class ModelShard {
     const ofSnapshots = tables.flatMap((table) =>
       ['snapshot', 'deleted', 'deleted-before'].map((kind) => `${this.#stamp}:${kind}:${table}`),
     );
+    this.#entries = entries;
     this.#all = [this.#stamp, ...entries, ...entries.map(leaseKey), ...ofSnapshots];
   }
 
@@ -112,32 +119,36 @@ export class ModelShard {
 
   fill(key: RowKey, token: string, ring: Ring, filled: Entry) {
     const entry = this.entryKey(key);
-    return this.#redis.fill(
-      this.#stamp,
-      entry,
-      leaseKey(entry),
-      token,
-      key.table,
-      ring.hash,
-      filled.version,
-      encodeEntry(filled),
-      FOR_EVER_MS,
+    return this.#telling(() =>
+      this.#redis.fill(
+        this.#stamp,
+        entry,
+        leaseKey(entry),
+        token,
+        key.table,
+        ring.hash,
+        filled.version,
+        encodeEntry(filled),
+        FOR_EVER_MS,
+      ),
     );
   }
 
   async release(key: RowKey, token: string, drop: '0' | '1'): Promise<void> {
     const entry = this.entryKey(key);
-    await this.#redis.releaseLease(entry, leaseKey(entry), token, drop);
+    await this.#telling(() => this.#redis.releaseLease(entry, leaseKey(entry), token, drop));
   }
 
   async apply({ head, changeTables, changes }: DecodedBatch, force: boolean, now: number): Promise<ApplyReply> {
-    const [outcome] = await this.#redis.applyBatch(
-      1 + changes.length,
-      this.#stamp,
-      ...changes.map(({ key }) => this.#prefix + key.toString()),
-      JSON.stringify({ ...head, changeTables, now }),
-      force ? '1' : '0',
-      ...changes.flatMap((change) => [change.head, change.body]),
+    const [outcome] = await this.#telling(() =>
+      this.#redis.applyBatch(
+        1 + changes.length,
+        this.#stamp,
+        ...changes.map(({ key }) => this.#prefix + key.toString()),
+        JSON.stringify({ ...head, changeTables, now }),
+        force ? '1' : '0',
+        ...changes.flatMap((change) => [change.head, change.body]),
+      ),
     );
     return outcome;
   }
@@ -192,7 +203,7 @@ export class ModelShard {
   }
 
   async evictEntry(key: RowKey): Promise<void> {
-    await this.#redis.del(this.entryKey(key));
+    await this.#telling(() => this.#redis.del(this.entryKey(key)));
   }
 
   async evictLease(key: RowKey): Promise<void> {
@@ -205,6 +216,7 @@ export class ModelShard {
 
   async flush(): Promise<void> {
     await this.#redis.del([...this.#all]);
+    for (const tell of this.tracking) tell(null);
   }
 
   async dump(): Promise<Dump> {
@@ -214,8 +226,23 @@ export class ModelShard {
 
   async restore(dump: Dump): Promise<void> {
     await this.flush();
-    await Promise.all([...dump].map(([key, value]) => this.#redis.restore(key, 0, value)));
+    await this.#telling(() => Promise.all([...dump].map(([key, value]) => this.#redis.restore(key, 0, value))));
   }
+
+  /** What is no other than before, Redis does not tell of, or tells without need. */
+  async #telling<T>(write: () => Promise<T>): Promise<T> {
+    if (this.tracking.size === 0) return write();
+    const before = await this.#redis.mgetBuffer([...this.#entries]);
+    const outcome = await write();
+    const after = await this.#redis.mgetBuffer([...this.#entries]);
+    const changed = this.#entries.filter((_, index) => !areSame(before[index] ?? null, after[index] ?? null));
+    if (changed.length > 0) for (const tell of this.tracking) tell(changed);
+    return outcome;
+  }
+}
+
+function areSame(one: Buffer | null, other: Buffer | null): boolean {
+  return one === null || other === null ? one === other : one.equals(other);
 }
 
 function hashesOf(rings: readonly Ring[]): string {

@@ -21,6 +21,7 @@ export interface GatewaySettings {
   readonly access?: Partial<Config['access']>;
   /** Sync is off without it; the broker is the stack's unless it is said here. */
   readonly sync?: Partial<NonNullable<Config['sync']>>;
+  readonly nearCache?: Config['nearCache'];
 }
 
 export interface TestGateway {
@@ -30,9 +31,13 @@ export interface TestGateway {
   stop(): Promise<void>;
 }
 
+/** Every gateway with a near cache: RINGFILL_TEST_NEAR=1. Whatever holds without one must hold with it. */
+const NEAR_EVERYWHERE = process.env['RINGFILL_TEST_NEAR'] === '1' ? { mebibytes: 16 } : undefined;
+
 /** The configuration as a user would write it, in a form that `parseConfig` and `ringfill gateway` take. */
 export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { text: string; keyPrefix: string } {
   const keyPrefix = settings.keyPrefix ?? `t${randomBytes(4).toString('hex')}:`;
+  const nearCache = settings.nearCache ?? NEAR_EVERYWHERE;
   const config = {
     http: { port: 0, ...settings.http },
     ...(settings.access && { access: settings.access }),
@@ -42,6 +47,7 @@ export function gatewayConfig(stack: TestStack, settings: GatewaySettings): { te
     tables: settings.tables,
     ...(settings.sync && { sync: { broker: { url: stack.rabbitmq.url }, ...settings.sync } }),
     ...(settings.shards && { shards: settings.shards }),
+    ...(nearCache && { nearCache }),
     // A row lies in one shard then, unless a test is about more.
     defaults: { warmOneIn: 0, ...settings.defaults },
     log: { level: 'error' },

@@ -32,7 +32,7 @@ export interface HammerReport {
   readonly commits: number;
   readonly reads: number;
   readonly statuses: Readonly<Record<number, number>>;
-  /** By the story's first words: `hit`, `stored`, `collapsed`, or why it was not stored. */
+  /** By the story's first words: `hit`, `near`, `stored`, `collapsed`, or why it was not stored. */
   readonly stories: Readonly<Record<string, number>>;
   /** Answers that went back. */
   readonly backward: readonly string[];
@@ -248,5 +248,6 @@ function storyOf(status: string): string {
   if (unstored !== undefined) return unstored;
   const lost = /sync-lost=[a-z-]+/.exec(status)?.[0];
   if (lost !== undefined) return lost;
+  if (/ near\b/.test(status)) return 'near';
   return /; (hit|stored|collapsed)/.exec(status)?.[1] ?? status;
 }

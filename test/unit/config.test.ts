@@ -78,6 +78,7 @@ test('what is not said has its default', () => {
     strategy: 'overwrite',
     onSyncLost: 'serve',
     followedTtlSeconds: 86_400,
+    near: true,
   });
 });
 
