@@ -178,7 +178,7 @@ class Card {
       'article',
       { class: 'figure', 'aria-label': label, title: hint },
       element('h3', {}, label),
-      element('p', { class: 'reading' }, this.#value, this.#unit),
+      element('p', { class: 'reading' }, this.#value, ' ', this.#unit),
       this.#beside,
       this.#chart.element,
     );

@@ -10,7 +10,7 @@ import { bytesText, durationText, percent, rate } from './words.js';
 /**
  * @typedef {object} Arrow
  * @property {(now: Now) => readonly [figure: string, note: string]} tell
- * @property {(now: Now) => number | null} flow how much goes along it; something moves there while it is not zero
+ * @property {(now: Now) => number | null} flow how much goes along it: the arrow is heavier while it is not zero
  *
  * @typedef {object} Journey
  * @property {string} name
@@ -120,7 +120,7 @@ export class JourneysView {
    * @param {boolean} isPossible
    */
   #drawn({ name, words, line }, labels, isPossible) {
-    const head = element('h3', {}, name, element('span', { class: 'quiet' }, words));
+    const head = element('h3', {}, name, ' ', element('span', { class: 'quiet' }, words));
     const tables = labels.length === 0 ? 'no table' : labels.slice(0, 6).join(', ') + (labels.length > 6 ? ', …' : '');
     const foot = element('p', { class: 'quiet' }, isPossible ? tables : 'Changes are not followed here.');
     const steps = element('ol', { class: 'line' });

@@ -107,7 +107,7 @@ export class RingView {
       const told = shards.map(({ shard, state, share }) => `${shard} ${Math.round(share * 100)} %, ${state}`);
       return `${ring}: ${told.join('; ')}`;
     });
-    setText(byId('ring-summary'), `${counted(layers.length, 'ring')}. ${rings.join('. ')}.`);
+    this.#svg.ariaLabel = `${counted(layers.length, 'ring')}. ${rings.join('. ')}.`;
     const lags = all.flatMap(({ lagMs }) => (lagMs === null ? [] : [lagMs]));
     const note = lags.length === 0 ? '' : `, heard of changes ${durationText(Math.max(...lags))} ago at most`;
     setText(byId('ring-note'), `${listed(layers.map(({ ring }) => ring))}, the first outermost${note}`);

@@ -43,6 +43,7 @@ export class ShardsTable {
         'th',
         { scope: 'rowgroup', colspan: '5' },
         ring,
+        ' ',
         element('span', { class: 'quiet' }, place),
       );
       const body = element('tbody', {}, element('tr', { class: 'group' }, title));
@@ -55,7 +56,7 @@ export class ShardsTable {
           asOf: element('td', { class: 'number' }),
           lag: element('td', { class: 'number' }),
         };
-        const state = element('td', { class: 'state' }, row.symbol, row.word, row.meaning);
+        const state = element('td', { class: 'state' }, row.symbol, row.word, ' ', row.meaning);
         body.append(element('tr', {}, element('th', { scope: 'row' }, shard), state, row.share, row.asOf, row.lag));
         this.#rows.set(JSON.stringify([ring, shard]), row);
       }

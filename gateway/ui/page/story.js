@@ -123,7 +123,7 @@ function verdictOf({ candidates, origin, mode }) {
 
 /** @param {KeyStory} story */
 function placesOf({ key, table, mode, isFollowed, place, candidates, origin }) {
-  const head = ['Where', 'What lies there', 'Counts', 'Known to be so', 'Expires', 'Version', 'As MySQL'];
+  const head = ['Where', 'What lies there', 'Counts', 'Known to be so', 'Expires', 'Version', 'Same as MySQL'];
   const titles = element('tr');
   for (const title of head) titles.append(element('th', { scope: 'col' }, title));
   const body = element('tbody');
@@ -158,16 +158,17 @@ function placeRow(held) {
   const { shard, ring, kind, counts, because, ageSeconds, freshSeconds, version, exactness, agrees } = held;
   const why = kind === 'unreached' ? `the shard is ${because}` : (BECAUSE[because] ?? because);
   const isThere = kind !== 'none' && kind !== 'unreached';
-  const same = agrees === null ? UNKNOWN_FIGURE : agrees ? '= the same' : '≠ differs';
+  const same = agrees === null ? UNKNOWN_FIGURE : agrees ? '= yes' : '≠ no';
   return element(
     'tr',
     {},
-    element('th', { scope: 'row' }, shard, element('span', { class: 'quiet' }, ring)),
+    element('th', { scope: 'row' }, shard, ' ', element('span', { class: 'quiet' }, ring)),
     element('td', {}, HELD[kind]),
     element(
       'td',
       { class: 'state', 'data-kind': counts ? 'good' : isThere ? 'warn' : 'none' },
       element('span', { class: 'word' }, counts ? 'yes' : 'no'),
+      ' ',
       element('span', { class: 'quiet' }, why),
     ),
     element(
@@ -182,6 +183,7 @@ function placeRow(held) {
           'td',
           { title: version },
           element('code', {}, versionText(version)),
+          ' ',
           element('span', { class: 'quiet' }, exactness ?? ''),
         ),
     element('td', { class: 'state', 'data-kind': agrees === false ? (counts ? 'bad' : 'warn') : 'none' }, same),
