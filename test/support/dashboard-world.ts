@@ -20,7 +20,6 @@ export interface DashboardWorld {
   readonly url: string;
   readonly gateway: RingfillProcess;
   readonly shards: Readonly<Record<string, RedisServer>>;
-  readonly keyPrefix: string;
 }
 
 /** Settles when every shard vouches for what it holds. It ends with the test file. */
@@ -35,7 +34,8 @@ export async function openDashboardWorld(stack: TestStack): Promise<DashboardWor
   const shards = Object.fromEntries(servers.map((server) => [server.name, server]));
   const name = `ui${randomBytes(4).toString('hex')}`;
   const settings: GatewaySettings = {
-    keyPrefix: `${name}:`,
+    // The shards are its own.
+    keyPrefix: '',
     origin: { url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}` },
     tables: {
       'test.users': { columns: { deny: ['email'] } },
@@ -58,7 +58,7 @@ export async function openDashboardWorld(stack: TestStack): Promise<DashboardWor
     async () => Object.values(await states(gateway.url)).every((state) => state === 'ok'),
     CAUGHT_UP_WITHIN_MS,
   );
-  return { url: gateway.url, gateway, shards, keyPrefix: `${name}:` };
+  return { url: gateway.url, gateway, shards };
 }
 
 export async function states(url: string): Promise<Readonly<Record<string, string>>> {

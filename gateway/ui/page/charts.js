@@ -52,7 +52,7 @@ export class Chart {
       {
         width: 240,
         height: HEIGHT,
-        padding: [6, 4, 0, 0],
+        padding: [6, 14, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'figures' }, points: { size: 5 } },
         scales: {

@@ -82,10 +82,7 @@ const JOURNEYS = [
       },
       'shard',
       {
-        tell: ({ figures }) => [
-          `${rate(figures.mirrorRows)} rows/s`,
-          `${percent(figures.mirrorHitRatio)} % answered by a shard`,
-        ],
+        tell: ({ figures }) => [`${rate(figures.mirrorRows)} rows/s`, `${percent(figures.mirrorHitRatio)} % hits`],
         flow: ({ figures }) => figures.mirrorRows,
       },
       'gateway',
