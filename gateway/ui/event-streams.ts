@@ -31,6 +31,7 @@ export class EventStreams {
       'x-content-type-options': 'nosniff',
     });
     const tell = (event: string, data: unknown) => {
+      if (response.destroyed) return;
       response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       if (response.writableLength > UNREAD_BYTES_MAX) response.destroy();
     };
@@ -44,6 +45,8 @@ export class EventStreams {
       leave();
       this.#open.delete(response);
     });
+    // Whoever goes in the middle of a word is gone: `close` follows.
+    response.on('error', () => undefined);
   }
 
   close(): void {

@@ -17,6 +17,8 @@ import { type DashboardWorld, openDashboardWorld, startReaders } from '../suppor
 import { testStack } from '../support/stack.ts';
 
 const pictures = process.env['RINGFILL_PICTURES'];
+/** px */
+const PICTURED_MARGIN = 20;
 /** Of requests, before the first picture; and of what comes after a fault. */
 const PICTURED_MS = { calm: 170_000, recovery: 20_000 } as const;
 /** What the page shows comes once a second; the machine may be busy. */
@@ -54,11 +56,18 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     return opened;
   }
 
-  async function picture(of: Page, name: string, fullPage = false): Promise<void> {
+  /** Of the window, from the top; or of one section, and a margin. */
+  async function picture(of: Page, name: string, section?: string): Promise<void> {
     if (pictures === undefined) return;
     mkdirSync(pictures, { recursive: true });
     await of.evaluate('scrollTo(0, 0)');
-    await of.screenshot({ path: join(pictures, `${name}.png`), fullPage });
+    const path = join(pictures, `${name}.png`);
+    const box = section === undefined ? null : await of.getByRole('region', { name: section }).first().boundingBox();
+    if (box === null) await of.screenshot({ path });
+    else {
+      const clip = { x: 0, y: box.y - PICTURED_MARGIN, width: DESKTOP.width, height: box.height + 2 * PICTURED_MARGIN };
+      await of.screenshot({ path, clip, fullPage: true });
+    }
   }
 
   const heading = (of: Page) => of.getByRole('heading', { level: 2 }).first();
@@ -120,6 +129,7 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     assert.doesNotMatch(await throughOf('Mirror').innerText(), /not known here/, 'the sync worker beside it is asked');
     if (pictures !== undefined) await sleep(PICTURED_MS.calm);
     await picture(page, 'dashboard-calm');
+    await picture(page, 'dashboard-journeys', 'Two journeys');
   });
 
   test('the figures stand in a table, too, which stands still while it is read', async () => {
@@ -163,7 +173,7 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     assert.match(row, /username\s+"duobao153713223"/);
     assert.doesNotMatch(row, /email/);
     assert.equal(await page.locator('.arc.candidate').count(), 2, 'its arcs are marked in the ring');
-    await picture(page, 'dashboard-key', true);
+    await picture(page, 'dashboard-key', 'A key’s story');
   });
 
   test('of a mirrored row, of a row that is not there, and of what is no key', async () => {
@@ -291,7 +301,7 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     assert.equal(said.filter((sentence) => sentence.startsWith('r2 is down')).length, 1, said.join(' '));
   });
 
-  test('back again: it says why it is not believed until it has caught up, and then that all is well', async () => {
+  test('back again: all is well, and it says that it is being refilled', async () => {
     await world.shards['r2']?.restart();
     await page.getByRole('heading', { name: 'All 5 shards answer.' }).waitFor({ timeout: 60_000 });
     assert.match(await shardRow(page, 'r2').innerText(), /ok\s*refilling since \d\d:\d\d:\d\d/);
