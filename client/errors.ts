@@ -34,6 +34,7 @@ export type GatewayCode =
   | 'write-not-applied'
   | 'row-too-large'
   | 'starting'
+  | 'too-many-listeners'
   | 'not-cached'
   | 'internal';
 

@@ -18,6 +18,7 @@ import { problem, problemOf, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
 import { addRowRoutes } from './http/row-routes.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
+import { addUiRoutes } from './ui/ui-routes.ts';
 
 export interface AppOptions {
   readonly version: string;
@@ -88,6 +89,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transformSpecificationClone: false,
   });
   addOperationsRoutes(app, options);
+  addUiRoutes(app, options);
   addRowRoutes(app, options);
   return app;
 }

@@ -18,11 +18,12 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 
 // The compiler's own list of folders.
 const { include } = JSON.parse(readFileSync(path.join(root, configuration), 'utf8')) as { include: string[] };
-const readAtRunTime = new Set(['.lua', '.html', '.css', '.svg', '.ico', '.json', '.yml']);
+const readAtRunTime = new Set(['.lua', '.html', '.css', '.js', '.svg', '.ico', '.json', '.yml']);
+const forTheCompiler = new Set(['package.json', 'tsconfig.json']);
 for (const folder of include.filter((name) => existsSync(path.join(root, name)))) {
   for (const entry of readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })) {
     const file = path.join(entry.parentPath, entry.name);
-    if (!entry.isFile() || !readAtRunTime.has(path.extname(entry.name)) || entry.name === 'package.json') continue;
+    if (!entry.isFile() || !readAtRunTime.has(path.extname(entry.name)) || forTheCompiler.has(entry.name)) continue;
     cpSync(file, path.join(output, path.relative(root, file)));
   }
 }

@@ -186,7 +186,7 @@ async function welcome(
     '',
     `Ready in ${seconds(tookMs)}.`,
     '',
-    `  in a browser     ${url}/-/docs`,
+    `  in a browser     ${url}/-/ui      and ${url}/-/docs`,
     `  a row            curl -i ${url}/test/users/8      and once more: now it is a hit`,
     `  a mirrored row   curl -i ${url}/shop/orders/8     always a hit: every row of this table lies in Redis`,
     ...(victim === undefined

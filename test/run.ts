@@ -11,15 +11,19 @@ import { join, resolve } from 'node:path';
 import { isTwemproxyInstalled } from '../bench/peers/twemproxy.ts';
 import { ensureServers, installIfAllowed } from '../stack/install-servers.ts';
 import { type OnProgress, printTo } from '../stack/progress.ts';
+import { CHROMIUM, installedChromium } from './support/browser.ts';
 import { TestReport } from './support/lanes.ts';
 import { seedPython } from './support/seed-python.ts';
 import { STACK_VARIABLE, type StartedStack, startTestStack } from './support/stack.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const wanted = process.argv.slice(2);
-const needsServers = (file: string) => /^test\/(?:integration|fault|client|stack)\//.test(file);
-/** They use the ports and the folder of the demo; or count what a crowd does, which is a matter of the time it is given. */
-const isAlone = (file: string) => file.startsWith('test/stack/') || file === 'test/integration/one-read.test.ts';
+const needsServers = (file: string) => /^test\/(?:integration|fault|client|stack|ui)\//.test(file);
+/**
+ * They use the ports and the folder of the demo; have a browser beside all else; or count what a crowd does, which is a
+ * matter of the time it is given.
+ */
+const isAlone = (file: string) => /^test\/(?:stack|ui)\//.test(file) || file === 'test/integration/one-read.test.ts';
 /** Each has servers of its own. */
 const LANES = 2;
 const folder = join(root, '.ringfill', `test-${process.pid}`);
@@ -41,6 +45,7 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = 
 async function staticChecks(): Promise<boolean> {
   const checks: [name: string, command: string, ...args: string[]][] = [
     ['types', 'tsc', '-p', '.'],
+    ['types of the page', 'tsc', '-p', 'gateway/ui/page'],
     ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
     ['format', 'oxfmt', '--check'],
   ];
@@ -92,6 +97,9 @@ async function ensureAll(files: readonly string[], onProgress: OnProgress): Prom
   }
   if (files.some((file) => file.endsWith('seed-consumer.test.ts')) && seedPython() === undefined) {
     await installIfAllowed(['python3-pika', 'python3-redis'], onProgress);
+  }
+  if (files.some((file) => file.startsWith('test/ui/')) && installedChromium() === undefined) {
+    await installIfAllowed([CHROMIUM], onProgress);
   }
 }
 

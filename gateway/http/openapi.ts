@@ -132,6 +132,18 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
           responses: json('The owner in each layer.', { type: 'object' }),
         },
       },
+      '/-/ring/story': {
+        get: {
+          summary: 'What lies under a key in each shard, what it is worth, and what MySQL says',
+          parameters: [parameter('key', 'query', 'Such as test_users_1, or test/users/1.', true)],
+          responses: {
+            ...json('The candidates, and MySQL.', { type: 'object' }),
+            '400': problemAnswer('The id is not in its canonical spelling.'),
+            '404': problemAnswer('No exposed table has such a key.'),
+          },
+        },
+      },
+      '/-/ui': { get: { summary: 'The dashboard', responses: { '200': { description: 'A page for browsers.' } } } },
     },
     // Either none, or a key: it is for the operator to say.
     security: [{}, { key: [] }],

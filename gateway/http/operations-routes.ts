@@ -4,6 +4,7 @@ import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentDecode } from '../../shared/key/row-id.ts';
 import { addProbeRoutes } from '../../shared/telemetry/probe-routes.ts';
 import type { Generation } from '../generation.ts';
+import { keyAsked, keyStory } from '../operations/key-story.ts';
 import { ownerView, ringView } from '../operations/ring-view.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { parseTarget, refuseUnknownParameters } from './request-target.ts';
@@ -36,5 +37,19 @@ export function addOperationsRoutes(
       throw new RequestRefused('missing-parameter', 'Name the cache key: /-/ring/owner?key=test_users_1.');
     const { ports, tables } = generation();
     return reply.send(ownerView(ports.layers, tables?.all() ?? [], percentDecode(key)));
+  });
+
+  app.get('/-/ring/story', (request) => {
+    const target = parseTarget(request.raw.url ?? '');
+    refuseUnknownParameters(target, ['key']);
+    const key = target.parameters.get('key');
+    if (key === undefined)
+      throw new RequestRefused('missing-parameter', 'Name the key: /-/ring/story?key=test_users_1, or test/users/1.');
+    const serving = generation();
+    const { ports, tables, config } = serving;
+    if (tables === undefined)
+      throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
+    const asked = keyAsked(tables, config.keyPrefix, percentDecode(key));
+    return serving.serve(() => keyStory(ports, asked));
   });
 }

@@ -12,7 +12,13 @@ export interface Problem {
 }
 
 /** Refusals that waiting mends. */
-const PASSES: ReadonlySet<AnswerCode> = new Set(['starting', 'sync-lost', 'mirror-unavailable', 'write-not-applied']);
+const PASSES: ReadonlySet<AnswerCode> = new Set([
+  'starting',
+  'sync-lost',
+  'mirror-unavailable',
+  'write-not-applied',
+  'too-many-listeners',
+]);
 
 export const PROBLEM_TYPE = 'application/problem+json';
 

@@ -36,7 +36,7 @@ export async function ringView({
     ring: name,
     shards: await Promise.all(
       [...shards].map(async ([shardName, shard]) => {
-        const { state, ...standing } = await standingView(shard, { rules: trustRules, rings, refillMs, now: now() });
+        const { state, ...standing } = await standingView(shard, { rules: trustRules, rings, refillMs, now });
         return { shard: shardName, state, share: Number((shares.get(shardName) ?? 0).toFixed(4)), ...standing };
       }),
     ),
@@ -48,15 +48,17 @@ interface ViewTerms {
   readonly rules: TrustRules | undefined;
   readonly rings: readonly string[];
   readonly refillMs: number;
-  readonly now: number;
+  /** Asked when the stamp is there: one that was waited for is no younger for it. */
+  readonly now: () => number;
 }
 
-async function standingView(shard: ShardPort, { rules, rings, refillMs, now }: ViewTerms) {
+async function standingView(shard: ShardPort, { rules, rings, refillMs, now: clock }: ViewTerms) {
   if (rules === undefined || shard.state === 'down') return { state: shard.condition, asOf: null, lagMs: null };
   try {
     const seen = await shard.seenStamp();
     if (seen === undefined) return { state: 'no-stamp', asOf: null, lagMs: null };
     const { asOf, lostAt } = seen.stamp;
+    const now = clock();
     return {
       state: shardStanding(seen, rules, rings, now) ?? shard.condition,
       asOf: new Date(asOf).toISOString(),

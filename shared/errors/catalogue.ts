@@ -37,6 +37,7 @@ export const catalogue = {
   'write-not-applied': { status: 503, title: 'The write that was asked for has not arrived yet' },
   'row-too-large': { status: 503, title: 'The row is too large for the mirror' },
   starting: { status: 503, title: 'The gateway is starting' },
+  'too-many-listeners': { status: 503, title: 'Too many dashboards are open' },
   'not-cached': { status: 504, title: 'Not in the cache, and only the cache was asked' },
   internal: { status: 500, title: 'A mistake in ringfill' },
 

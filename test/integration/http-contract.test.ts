@@ -672,6 +672,8 @@ test('/-/docs/json is an OpenAPI 3.1 document that fits the routes', async () =>
     '/-/ready',
     '/-/ring',
     '/-/ring/owner',
+    '/-/ring/story',
+    '/-/ui',
     '/{db}/{table}',
     '/{db}/{table}/{id}',
   ]);

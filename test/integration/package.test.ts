@@ -33,6 +33,9 @@ test('the packed package, installed into an empty folder, serves rows and explai
     const response = await fetch(`${gateway.url}/test/users/8`);
     assert.equal(response.status, 200);
     assert.equal(((await response.json()) as { username: string }).username, 'duobao153713223');
+    for (const file of ['/-/ui', '/-/ui/dashboard.js', '/-/ui/uPlot.esm.js']) {
+      assert.equal((await fetch(gateway.url + file)).status, 200, file);
+    }
     const script =
       "const { RingfillClient } = await import('ringfill/client'); const client = new RingfillClient({ url: process.argv[1] });" +
       "console.log((await client.get('test', 'users', 8)).uid); await client.close();";
