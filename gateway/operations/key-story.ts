@@ -185,14 +185,16 @@ async function ofMirror(ports: Ports, request: RowRequest, candidate: Candidate<
   const entry = decodeMirrorEntry(stored);
   if (entry === undefined) return { ...absence, kind: 'unreadable', counts: false, because: 'unreadable' };
   const { version } = entry;
+  const isReadable = entry.kind === 'row' && entry.shape === shape;
+  const row = isReadable ? table.schema.encoder.ofTexts(entry.texts) : undefined;
   const isCounted = isTrusted({ version, exactness: 'exact' }, stamp, floor);
   const why = (): string | undefined => {
     if (!isCounted) return 'dropped';
     if (entry.shape !== shape) return 'other-shape';
-    return entry.kind === 'too-large' ? 'too-large' : undefined;
+    if (entry.kind === 'too-large') return 'too-large';
+    return row === undefined ? 'unreadable' : undefined;
   };
   const because = why();
-  const isReadable = entry.kind === 'row' && entry.shape === shape;
   return {
     asOf,
     ...NOTHING,
@@ -202,7 +204,7 @@ async function ofMirror(ports: Ports, request: RowRequest, candidate: Candidate<
     version,
     exactness: 'exact',
     ageSeconds: Math.max(0, Math.floor((ports.now() - stamp.asOf) / 1_000)),
-    row: isReadable ? table.schema.encoder.ofTexts(entry.texts).toString() : null,
+    row: row?.toString() ?? null,
   };
 }
 

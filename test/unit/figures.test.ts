@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { figuresBetween, readCounts } from '../../gateway/operations/counts.ts';
 import { quantile } from '../../gateway/operations/quantile.ts';
 import { GatewayTelemetry } from '../../gateway/telemetry.ts';
+import { createLog } from '../../shared/telemetry/log.ts';
 
 describe('a quantile of a histogram', () => {
   const buckets = [
@@ -33,7 +34,7 @@ describe('figures between two readings', () => {
   const mirrors = new Set(['shop.orders']);
 
   async function figures(between: (telemetry: GatewayTelemetry) => void) {
-    const telemetry = new GatewayTelemetry(() => 3);
+    const telemetry = new GatewayTelemetry(createLog('error'), () => 3);
     // What was before does not count.
     telemetry.answered('test.users', hit);
     telemetry.took('row', 2);
