@@ -189,7 +189,7 @@ export class Gateway {
     if (place === undefined || version === undefined) return;
     yield;
     const token = `${this.name}.${(this.#tokens += 1)}`;
-    const lease = await to.shard.lease(key, token, place.ring, over, now());
+    const lease = await to.shard.lease(key, token, place.ring, 'nothing', now());
     count(`copy lease: ${lease.kind}`);
     if (lease.kind !== 'lease') return;
     yield;
