@@ -103,7 +103,7 @@ export class Gateway {
       }
       yield;
       const others = candidates.filter(({ shard }) => shard !== candidate.shard);
-      if (others.length > 0 && random.chance(0.4)) yield* this.#copy(random.pick(others), candidate, key, over);
+      if (others.length > 0 && random.chance(0.4)) yield* this.#copy(random.pick(others), candidate, key);
       else yield* this.#fill(candidate, key, over, read, begun);
       return;
     }
@@ -172,7 +172,7 @@ export class Gateway {
    * A miss, and another shard has the row: it is answered with what that one vouches for, which is the row as of that
    * one's stamp, and as such is filled.
    */
-  async *#copy(from: Candidate, to: Candidate, key: RowKey, over: LeaseOver): AsyncGenerator<void, void> {
+  async *#copy(from: Candidate, to: Candidate, key: RowKey): AsyncGenerator<void, void> {
     const { judge, count, trace, now, mistakes } = this.#ports;
     const begun = judge.begins(this.name, from.shard.name, key);
     const read = yield* this.#read(from, key);
@@ -189,7 +189,7 @@ export class Gateway {
     if (place === undefined || version === undefined) return;
     yield;
     const token = `${this.name}.${(this.#tokens += 1)}`;
-    const lease = await to.shard.lease(key, token, place.ring, over, now());
+    const lease = await to.shard.lease(key, token, place.ring, 'nothing', now());
     count(`copy lease: ${lease.kind}`);
     if (lease.kind !== 'lease') return;
     yield;

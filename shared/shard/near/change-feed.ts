@@ -115,42 +115,43 @@ export class ChangeFeed {
   /** Settles only by throwing. */
   async #listen(redis: Redis, shard: FedShard, signal: AbortSignal): Promise<never> {
     const { timeoutMs, prefixes, keyPrefix, near } = this.#options;
-    /** Never goes on once it has ended, however early the answer came: another feed may stand by then. */
-    const inTime = async <T>(work: Promise<T>, ms = timeoutMs): Promise<T> => {
-      const late = () => new Error(`no answer within ${ms} ms`);
-      const answer = await unlessAborted(withinDeadline(work, ms, late), signal);
+    const inTime: InTime = async (ask, ms = timeoutMs) => {
       signal.throwIfAborted();
-      return answer;
+      const late = () => new Error(`no answer within ${ms} ms`);
+      return unlessAborted(withinDeadline(ask(), ms, late), signal);
     };
     redis.on('messageBuffer', (channel: Buffer, keys: readonly Buffer[] | null) => {
       if (!signal.aborted && channel.toString('latin1') === INVALIDATIONS) tell(near, keys);
     });
-    const id = await inTime(redis.client('ID'));
+    const id = await inTime(() => redis.client('ID'));
     const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
-    await inTime(redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
+    await inTime(() => redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
     const channel = `${keyPrefix}ringfill:near:${randomBytes(9).toString('base64url')}`;
-    await inTime(redis.subscribe(INVALIDATIONS, channel));
+    await inTime(() => redis.subscribe(INVALIDATIONS, channel));
+    // The answer may have come before the end, and this after it: another feed may stand by now.
+    signal.throwIfAborted();
     near.listens();
     // Behind one name there may be several servers: a failover, a balancer. A connection stays with its own.
-    const [, listeners] = (await inTime(shard.redis.pubsub('NUMSUB', channel))) as [string, number];
+    const [, listeners] = (await inTime(() => shard.redis.pubsub('NUMSUB', channel))) as [string, number];
     if (Number(listeners) !== 1) throw new Error('changes are told by another server than the one that is read');
     for (;;) {
-      await this.#confirm(redis, shard, inTime);
+      await this.#confirm(redis, shard, inTime, signal);
       await sleep(CONFIRM_EVERY_MS, undefined, { signal, ref: false });
     }
   }
 
-  async #confirm(redis: Redis, shard: FedShard, inTime: InTime): Promise<void> {
+  async #confirm(redis: Redis, shard: FedShard, inTime: InTime, signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     let seen: SeenStamp | undefined;
     try {
-      seen = await inTime(shard.readStamp(), BELIEVED_MS);
+      seen = await inTime(shard.readStamp, BELIEVED_MS);
     } catch (error) {
       // One late answer says nothing of this connection; and of the shard, its breaker knows.
       if (error instanceof ShardUnavailable) return;
       throw error;
     }
-    await inTime(redis.ping(), BELIEVED_MS);
+    await inTime(() => redis.ping(), BELIEVED_MS);
+    signal.throwIfAborted();
     this.#options.near.confirmed(seen, begun);
     this.#is(true, undefined);
   }
@@ -162,7 +163,7 @@ export class ChangeFeed {
   }
 }
 
-type InTime = <T>(work: Promise<T>, ms?: number) => Promise<T>;
+type InTime = <T>(ask: () => Promise<T>, ms?: number) => Promise<T>;
 
 /** Nothing instead of keys: all of them. */
 function tell(near: NearShard, keys: readonly Buffer[] | null): void {
