@@ -214,8 +214,8 @@ class PeersBench {
       await this.#load(peer, connections, batch, this.#scale.warmUpSeconds, 0);
       await peer.stop();
       const names = among.map(({ key }) => key).join(', ');
-      const caption = `Where its time went, its start included: ${words}, by V8’s samples; for what was missed: ${names}`;
-      blocks.push({ kind: 'table', table: profileTable(folder, caption) });
+      const caption = `Where its time went: ${words}, by V8’s samples; for what was missed: ${names}`;
+      blocks.push({ kind: 'table', table: profileTable(folder, caption, this.#scale.warmUpSeconds) });
     }
     return blocks;
   }

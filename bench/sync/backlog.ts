@@ -21,6 +21,9 @@ export interface Backlog {
   readonly workerPeakMebibytes: number;
   readonly zongjiPerSecond: number;
   readonly readerPerSecond: number;
+  /** A row. */
+  readonly zongjiCpuMicros: number;
+  readonly readerCpuMicros: number;
 }
 
 const LOOK_EVERY_MS = 10;
@@ -68,6 +71,8 @@ export async function measureBacklog(ground: SyncGround, first: number, rows: nu
     workerPeakMebibytes,
     zongjiPerSecond: rows / zongji.seconds,
     readerPerSecond: rows / reader.seconds,
+    zongjiCpuMicros: zongji.cpuMicros,
+    readerCpuMicros: reader.cpuMicros,
   };
 }
 
