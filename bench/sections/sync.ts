@@ -45,7 +45,7 @@ export const sync: Section = {
   name: 'sync',
   title: 'Changes, from MySQL into the shards',
   about:
-    'The sync worker has a core to itself here; MySQL, RabbitMQ, Redis and whoever writes share another. Backlog: rows of about 1 KB, a ' +
+    'The sync worker has a core to itself here; MySQL, RabbitMQ, Redis and whoever writes share another. Backlog: rows of twelve columns and about 1 KB, a ' +
     'thousand a transaction, written while nobody followed; from the first stamp that moved to the last shard’s last. Against the ceiling: zongji, the ' +
     'library that reads the binlog, on the same core over the same binlog, decoding every row into an object, with nothing behind it. ' +
     'Delay: from sending an UPDATE to its row’s being overwritten in Redis, every row cached, at rising rates until the stamps are more than 2 s behind.',
