@@ -18,6 +18,8 @@ interface Options {
 
 /** Of the time: an input there takes some hundred times as long as one of a decoder's. */
 const HTTP_SHARE = 0.4;
+/** An input that took longer is worth a look. */
+const SLOW_MS = 50;
 
 const { minutes, seed, only } = new Command('fuzz')
   .option('--minutes <number>', 'for all of it', Number, 15)
@@ -54,4 +56,6 @@ function tell(report: TargetReport): void {
     `${name.padEnd(18)} ${report.inputs.toLocaleString('en').padStart(12)} inputs in ${report.seconds.toFixed(0)} s, ` +
       `slowest ${slowest.ms.toFixed(1)} ms (${slowest.input.length} bytes), MiB after gc: ${heap}\n`,
   );
+  if (slowest.ms > SLOW_MS)
+    process.stdout.write(`  ${JSON.stringify(slowest.input.toString('latin1')).slice(0, 2_000)}\n`);
 }

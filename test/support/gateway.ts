@@ -8,6 +8,7 @@ import { Gateway } from '../../gateway/gateway.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { createLog, type Log } from '../../shared/telemetry/log.ts';
+import { REDIS_LOGIN } from './least-privilege.ts';
 import type { TestStack } from './stack.ts';
 
 export interface GatewaySettings {
@@ -74,7 +75,9 @@ export function ringsOf({ redis }: TestStack): Config['rings'] {
   return (['primary', 'fallback'] as const).map((ring) => ({
     name: ring,
     shards: Object.fromEntries(
-      redis.filter((shard) => shard.ring === ring).map(({ shard, port }) => [shard, `redis://127.0.0.1:${port}`]),
+      redis
+        .filter((shard) => shard.ring === ring)
+        .map(({ shard, port }) => [shard, `redis://${REDIS_LOGIN}127.0.0.1:${port}`]),
     ),
   }));
 }

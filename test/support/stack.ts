@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { loadDemoData } from '../../stack/demo-data/load.ts';
 import { startStack } from '../../stack/stack.ts';
+import { allowOnRedis } from './least-privilege.ts';
 
 export interface TestStack {
   readonly mysql: {
@@ -36,6 +37,7 @@ export async function startTestStack(folder: string): Promise<StartedStack> {
   });
   try {
     await loadDemoData(stack.mysql);
+    await Promise.all(stack.shards.map(({ server }) => allowOnRedis(server.port)));
   } catch (error) {
     await stack.stop();
     throw error;

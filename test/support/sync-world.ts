@@ -25,6 +25,7 @@ import { type OwnBroker, redisAt, startOwnBroker, stampOf, type SyncedConfig, un
 import { type Patch, patchedCopy } from './patched-copy.ts';
 import { gatewayConfig, type GatewaySettings, startGateway } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
+import { accountFor, allowOnRedis } from './least-privilege.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
 
@@ -95,6 +96,7 @@ export async function startOwnServers(): Promise<OwnServers> {
     started(startRedis({ folder, name: 'r2' })),
     started(startRedis({ folder, name: 'f1' })),
   ]);
+  await Promise.all([r1, r2, f1].map(({ port }) => allowOnRedis(port)));
   const stack: TestStack = {
     mysql,
     rabbitmq: broker.server,
@@ -172,12 +174,14 @@ export class SyncWorld {
     atEnd.push(() => mysql.query(`DROP DATABASE ${name}`));
     await mysql.query(createItems(name));
     await mysql.query(insertItems(name));
+    const { login, end } = await accountFor(mysql, name);
+    atEnd.push(end);
     const folder = temporaryFolder();
     const mistake = process.env['RINGFILL_SYNC_MISTAKE'];
     const { startGateway: startGatewayProcess, startSyncWorker } =
       mistake === undefined ? ringfill : await patchedCopy(temporaryFolder(), [MISTAKES[mistake] as Patch]);
     const settings: GatewaySettings = {
-      origin: { url: `mysql://root@${host}:${port}`, schemaReloadSeconds: 1 },
+      origin: { url: `mysql://${login}@${host}:${port}`, schemaReloadSeconds: 1 },
       // Nothing that a shard does not vouch for is answered.
       tables: { [`${name}.items`]: { onSyncLost: 'origin' } },
       defaults: { warmOneIn: 3 },
@@ -190,7 +194,7 @@ export class SyncWorld {
     if (brokerPort !== undefined) brokerUrl.port = String(brokerPort);
     const ofWorker = {
       ...config,
-      origin: { ...config.origin, url: `mysql://root@${host}:${mysqlPort}` },
+      origin: { ...config.origin, url: `mysql://${login}@${host}:${mysqlPort}` },
       sync: { ...config.sync, broker: { ...config.sync.broker, url: brokerUrl.href } },
       log: { level: 'info' },
     };

@@ -67,6 +67,12 @@ local function takeTurn(state, token, turn)
   return true
 end
 
+-- From which version on a snapshot's rows are; nothing where that is none.
+local function sinceIn(state)
+  local since = redis.call('HGET', state, 'since')
+  return isVersion(since) and since
+end
+
 -- Whether what was written as of this version or later counts, all of it.
 local function countsSince(stamp, since, floor)
   if since < floor then

@@ -21,8 +21,8 @@ local state = snapshotKey(KEYS[1], ARGV[2])
 local deleted, deletedBefore = deletedKey(KEYS[1], ARGV[2]), deletedBeforeKey(KEYS[1], ARGV[2])
 ensureHash(state)
 ensureHash(deleted)
-local since = redis.call('HGET', state, 'since')
-local isOfUse = isVersion(since) and countsSince(stamp, since, floor) and redis.call('HGET', state, 'rings') == ARGV[3]
+local since = sinceIn(state)
+local isOfUse = since and countsSince(stamp, since, floor) and redis.call('HGET', state, 'rings') == ARGV[3]
     and redis.call('HGET', state, 'shape') == ARGV[4]
 if ARGV[6] == 'keep' then
   if not takeTurn(state, ARGV[1], ARGV[7]) then

@@ -8,8 +8,8 @@ local state = snapshotKey(KEYS[1], ARGV[2])
 if not takeTurn(state, ARGV[1], ARGV[5]) then
   return 'lost'
 end
-local since = redis.call('HGET', state, 'since')
-if not floor or not isVersion(since) or not countsSince(stamp, since, floor) then
+local since = sinceIn(state) or ''
+if not floor or not countsSince(stamp, since, floor) then
   return 'void'
 end
 stamp.complete[ARGV[2]] = {rings = ARGV[3], shape = ARGV[4], since = since}
