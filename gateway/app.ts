@@ -23,6 +23,8 @@ export interface AppOptions {
   readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
   readonly log: Log;
+  /** Of all processes that share the port; missing where there is one. */
+  readonly metrics?: (() => Promise<string>) | undefined;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
 }

@@ -16,6 +16,7 @@ import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { buildApp } from './app.ts';
 import { GatewayMemory, Generation } from './generation.ts';
+import { OneOfMany } from './processes/one-of-many.ts';
 import { GatewayTelemetry } from './telemetry.ts';
 
 export interface GatewayOptions {
@@ -35,6 +36,7 @@ export class Gateway {
   readonly #version: string;
   readonly #telemetry: GatewayTelemetry;
   readonly #memory = new GatewayMemory();
+  readonly #oneOfMany: OneOfMany | undefined;
   readonly #reloads: ConfigReloads;
   readonly #reloadTimeoutMs: number;
   /** Where it listens cannot be changed while it runs. */
@@ -52,6 +54,7 @@ export class Gateway {
     this.#version = version;
     this.#log = log;
     this.#telemetry = new GatewayTelemetry(() => this.#generation.waitingForOrigin);
+    this.#oneOfMany = OneOfMany.join(this.#telemetry.registry);
     this.#address = config.http;
     this.#reloadTimeoutMs = reloadTimeoutMs;
     this.#generation = this.#generationOf(config);
@@ -112,6 +115,7 @@ export class Gateway {
     }
     const tables = [...(this.#generation.tables?.all() ?? [])].map((table) => table.label);
     this.#log.info({ tables }, 'ready');
+    this.#oneOfMany?.ready();
     return url;
   }
 
@@ -198,6 +202,7 @@ export class Gateway {
       generation: () => this.#generation,
       telemetry: this.#telemetry,
       log: this.#log,
+      metrics: this.#oneOfMany?.metrics,
       whyNotReady: () => {
         if (this.#stopping.signal.aborted) return 'stopping';
         return this.#generation.tables === undefined ? notAnswered(this.#generation) : undefined;

@@ -144,6 +144,15 @@ export class Generation {
     return this.#underWay.during(request);
   }
 
+  /** The same without a promise: it is under way until `ended`. */
+  began(): void {
+    this.#underWay.began();
+  }
+
+  ended(): void {
+    this.#underWay.ended();
+  }
+
   /** Settles when no request is under way, or after `timeoutMs`, or when it is stopped. */
   settled(timeoutMs: number): Promise<void> {
     return this.#underWay.none(timeoutMs, this.#stopping.signal);

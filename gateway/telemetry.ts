@@ -1,7 +1,7 @@
 /**
  * The gateway's metrics, named once. Labels are bounded: tables, shards, rings and outcomes, never keys or clients.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import {
   SHARD_CONDITIONS,
   type Shard,
@@ -10,6 +10,7 @@ import {
   type ShardState,
 } from '../shared/shard/shard.ts';
 import { ConfigMetrics } from '../shared/telemetry/config-metrics.ts';
+import { TallyCounter, TallyHistogram } from '../shared/telemetry/tallies.ts';
 import type { Story } from './journey/answer.ts';
 import type { CopyOutcome } from './journey/ports.ts';
 
@@ -22,11 +23,11 @@ export class GatewayTelemetry {
   readonly registry = new Registry();
   readonly config = new ConfigMetrics(this.registry);
 
-  readonly #requests = new Counter({
+  readonly #requests = new TallyCounter({
     name: 'ringfill_rows_total',
     help: 'Rows asked for, by how they were answered.',
     labelNames: ['table', 'outcome', 'layer'],
-    registers: [this.registry],
+    registry: this.registry,
   });
   readonly #unstored = new Counter({
     name: 'ringfill_unstored_total',
@@ -52,19 +53,19 @@ export class GatewayTelemetry {
     labelNames: ['table', 'outcome'],
     registers: [this.registry],
   });
-  readonly #latency = new Histogram({
+  readonly #latency = new TallyHistogram({
     name: 'ringfill_request_seconds',
     help: 'From the request’s arrival to its answer, in seconds.',
     labelNames: ['route'],
     buckets: LATENCY_BUCKETS,
-    registers: [this.registry],
+    registry: this.registry,
   });
-  readonly #stations = new Histogram({
+  readonly #stations = new TallyHistogram({
     name: 'ringfill_station_seconds',
     help: 'Time spent at each station of the journey, in seconds.',
     labelNames: ['station'],
     buckets: LATENCY_BUCKETS,
-    registers: [this.registry],
+    registry: this.registry,
   });
   readonly #originReads = new Counter({
     name: 'ringfill_origin_reads_total',
@@ -83,12 +84,14 @@ export class GatewayTelemetry {
     help: '1 while the shard is used, 0 while it is not.',
     labelNames: ['ring', 'shard'],
     registers: [this.registry],
+    aggregator: 'min',
   });
   readonly #shardState = new Gauge({
     name: 'ringfill_shard_state',
     help: '1 for the state that the shard is in: ok, refuses-writes, slow, refusing or down; 0 for the others.',
     labelNames: ['ring', 'shard', 'state'],
     registers: [this.registry],
+    aggregator: 'max',
   });
   readonly #shardChanges = new Counter({
     name: 'ringfill_shard_changes_total',
@@ -100,6 +103,7 @@ export class GatewayTelemetry {
     name: 'ringfill_origin_up',
     help: '1 while MySQL is used, 0 while it does not answer.',
     registers: [this.registry],
+    aggregator: 'min',
   });
 
   #shards: readonly Pick<Shard, 'ring' | 'name'>[] = [];
@@ -119,7 +123,7 @@ export class GatewayTelemetry {
 
   answered(table: string, story: Story): void {
     const layer = 'place' in story && story.place !== undefined ? String(story.place.layer) : '-';
-    this.#requests.inc({ table, outcome: story.outcome, layer });
+    this.#requests.inc(table, story.outcome, layer);
     if (story.outcome === 'unstored') this.#unstored.inc({ table, reason: story.because });
   }
 
@@ -136,17 +140,17 @@ export class GatewayTelemetry {
   }
 
   took(route: 'row' | 'batch', seconds: number): void {
-    this.#latency.observe({ route }, seconds);
+    this.#latency.of(route).observe(seconds);
   }
 
   shardCommand(command: ShardCommand, seconds: number): void {
-    this.#stations.observe({ station: `shard_${command}` }, seconds);
+    this.#stations.of(`shard_${command}`).observe(seconds);
   }
 
   originRead(table: string, from: 'primary' | 'replica', rowsAsked: number, seconds: number): void {
     this.#originReads.inc({ table, from });
     this.#originRows.inc({ table, from }, rowsAsked);
-    this.#stations.observe({ station: from === 'primary' ? 'origin_select' : 'replica_select' }, seconds);
+    this.#stations.of(from === 'primary' ? 'origin_select' : 'replica_select').observe(seconds);
   }
 
   shardChanged(ring: string, shard: string, state: ShardState): void {

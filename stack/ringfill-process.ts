@@ -16,6 +16,8 @@ export interface RingfillOptions {
   /** The port that its configuration names. */
   readonly port: number;
   readonly configFile: string;
+  /** More of the command's options. */
+  readonly args?: readonly string[];
   /** Added to this process' own environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly portAdvice?: string;
@@ -87,7 +89,7 @@ async function startRingfill(command: 'gateway' | 'sync-worker', options: Ringfi
     prepare: async () => undefined,
     command: () => ({
       file: process.execPath,
-      args: [main, command, '--config', path.resolve(configFile)],
+      args: [main, command, '--config', path.resolve(configFile), ...(options.args ?? [])],
       env: { ...process.env, ...options.env },
     }),
     askIfReady: async () => {

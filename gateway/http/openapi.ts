@@ -1,7 +1,7 @@
 /** The HTTP contract as an OpenAPI document, for `/-/docs`; the exposed tables are its examples. */
 import { catalogue } from '../../shared/errors/catalogue.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
-import { IDS_MAX } from './row-routes.ts';
+import { IDS_MAX } from './row-targets.ts';
 
 const REF_PROBLEM = { $ref: '#/components/schemas/Problem' };
 

@@ -11,15 +11,17 @@ import { parseTarget, refuseUnknownParameters } from './request-target.ts';
 export interface OperationsRoutesOptions {
   readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
+  /** Of all processes that share the port; missing where there is one. */
+  readonly metrics?: (() => Promise<string>) | undefined;
   /** Why the gateway should not be sent requests; nothing while it should. */
   readonly whyNotReady: () => string | undefined;
 }
 
 export function addOperationsRoutes(
   app: FastifyInstance,
-  { generation, telemetry, whyNotReady }: OperationsRoutesOptions,
+  { generation, telemetry, metrics, whyNotReady }: OperationsRoutesOptions,
 ): void {
-  addProbeRoutes(app, { registry: telemetry.registry, whyNotReady });
+  addProbeRoutes(app, { registry: telemetry.registry, metrics, whyNotReady });
 
   app.get('/-/ring', () => {
     const serving = generation();

@@ -1,26 +1,25 @@
 /**
  * `GET /:db/:table/:id` and `GET /:db/:table?ids=…`: from the target on the wire to the journey, and from its answer to
  * the reply. HEAD comes with GET.
+ *
+ * A hit takes about as long as all that Fastify does around it, so nothing here waits for a promise: the request's
+ * exchange is itself what the journey tells its end to.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
-import { parseRowId, percentDecode, percentEncode, splitRowIds } from '../../shared/key/row-id.ts';
-import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
-import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
+import { percentEncode } from '../../shared/key/row-id.ts';
 import { parseWritePosition, type WritePosition } from '../../shared/stamp/write-position.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import type { Answer, Story } from '../journey/answer.ts';
 import type { Generation } from '../generation.ts';
-import type { Ports } from '../journey/ports.ts';
-import { readMirror } from '../journey/mirror.ts';
-import { readThrough } from '../journey/read-through.ts';
+import type { Answer, Story } from '../journey/answer.ts';
+import { readRow, type RowReader } from '../journey/read-row.ts';
 import type { RowRequest, Terms } from '../journey/row-request.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { termsOf } from './cache-control.ts';
 import { cacheStatus, cacheStatusOfMany } from './cache-status.ts';
-import { etagOf, matchesAny } from './etag.ts';
 import { problem } from './problem.ts';
-import { parseTarget, refuseUnknownParameters, type RequestTarget } from './request-target.ts';
+import { manyRows, type ManyRows, RowTargets } from './row-targets.ts';
+import { sendJson } from './send-json.ts';
 
 export interface RowRoutesOptions {
   readonly generation: () => Generation;
@@ -28,51 +27,148 @@ export interface RowRoutesOptions {
   readonly log: Log;
 }
 
-export const IDS_MAX = 1_000;
-
-const JSON_TYPE = 'application/json';
 const NULL = Buffer.from('null');
 const COMMA = Buffer.from(',');
 const ROWS_HEAD = Buffer.from('{"rows":[');
 const ROWS_TAIL = Buffer.from(']}');
 
 export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): void {
-  const { generation, telemetry, log } = options;
+  const { generation } = options;
+  const targets = new RowTargets();
 
-  app.get('/:db/:table/:id', async (request, reply) => {
-    const started = performance.now();
-    const target = parseTarget(request.raw.url ?? '');
-    refuseUnknownParameters(target, []);
+  app.get('/:db/:table/:id', (request, reply) => {
     const serving = generation();
-    const table = exposedTable(serving.tables, target);
-    const rowRequest = rowRequestOf(table, target.segments[2] ?? '', terms(request));
-    const answer = await serving.serve(() => readRow(serving.ports, rowRequest));
-    telemetry.answered(table.label, answer.story);
-    if (answer.found.kind === 'absent') telemetry.failed('row-not-found');
-    telemetry.took('row', (performance.now() - started) / 1000);
-    log.debug({ key: rowRequest.cacheKey, found: answer.found.kind, ...answer.story }, 'row answered');
-    return sendRow(request, reply, rowRequest, answer);
+    const rowRequest = targets.one(request.raw.url ?? '', serving.tables, terms(request));
+    const exchange = new RowExchange({ request, reply, options, serving }, rowRequest);
+    serving.began();
+    readRow(serving.ports, rowRequest, exchange);
   });
 
-  app.get('/:db/:table', async (request, reply) => {
-    const started = performance.now();
-    const target = parseTarget(request.raw.url ?? '');
-    refuseUnknownParameters(target, ['ids']);
+  app.get('/:db/:table', (request, reply) => {
     const serving = generation();
-    const table = exposedTable(serving.tables, target);
-    const requests = rowRequestsOf(table, target.parameters.get('ids'), terms(request));
-    const answers = await serving.serve(() => readMany(serving.ports, requests));
-    for (const answer of answers) telemetry.answered(table.label, answer.story);
-    telemetry.took('batch', (performance.now() - started) / 1000);
-    const body = bodyOfMany(answers);
-    const stories = answers.map((answer): Story => answer.story);
-    log.debug({ table: table.label, rows: answers.length }, 'rows answered');
-    return sendBody(request, reply.header('cache-status', cacheStatusOfMany(stories)), body);
+    const many = manyRows(request.raw.url ?? '', serving.tables, terms(request));
+    const exchange = new ManyExchange({ request, reply, options, serving }, many);
+    serving.began();
+    for (const [index, rowRequest] of many.requests.entries()) {
+      readRow(serving.ports, rowRequest, exchange.readerOf(index));
+    }
   });
 }
 
-function readRow(ports: Ports, request: RowRequest): Promise<Answer> {
-  return request.table.settings.mode === 'mirror' ? readMirror(ports, request) : readThrough(ports, request);
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly options: RowRoutesOptions;
+  readonly serving: Generation;
+}
+
+class RowExchange implements RowReader {
+  readonly #exchange: Exchange;
+  readonly #rowRequest: RowRequest;
+  readonly #startedAt = performance.now();
+
+  constructor(exchange: Exchange, rowRequest: RowRequest) {
+    this.#exchange = exchange;
+    this.#rowRequest = rowRequest;
+  }
+
+  answered(answer: Answer): void {
+    const { serving, reply, options } = this.#exchange;
+    const { telemetry, log } = options;
+    serving.ended();
+    try {
+      const { table, cacheKey } = this.#rowRequest;
+      telemetry.answered(table.label, answer.story);
+      telemetry.took('row', (performance.now() - this.#startedAt) / 1000);
+      if (log.isLevelEnabled('debug')) {
+        log.debug({ key: cacheKey, found: answer.found.kind, ...answer.story }, 'row answered');
+      }
+      this.#send(answer);
+    } catch (error) {
+      reply.send(error);
+    }
+  }
+
+  failed(error: unknown): void {
+    const { serving, reply } = this.#exchange;
+    serving.ended();
+    reply.send(error);
+  }
+
+  #send({ found, story }: Answer): void {
+    const { request, reply, options } = this.#exchange;
+    const { table, cacheKey } = this.#rowRequest;
+    const headers = ['cache-status', cacheStatus(story, cacheKey)];
+    if ('ageSeconds' in story) headers.push('age', String(story.ageSeconds));
+    if (found.kind === 'absent') {
+      options.telemetry.failed('row-not-found');
+      const { status, headers: fields, body } = problem('row-not-found', 'There is no row with this id.');
+      for (let at = 0; at < headers.length; at += 2) reply.header(headers[at] as string, headers[at + 1]);
+      reply.code(status).headers(fields).send(Buffer.from(body));
+      return;
+    }
+    if (found.canonicalId !== undefined) {
+      const { db, table: name } = table.name;
+      const path = `/${percentEncode(db)}/${percentEncode(name)}/${found.canonicalId.segment}`;
+      headers.push('content-location', path);
+    }
+    sendJson(request, reply, found.body, headers);
+  }
+}
+
+/** One journey a key. The first trouble is everybody's, but all are waited for, so that none goes on unwatched. */
+class ManyExchange {
+  readonly #exchange: Exchange;
+  readonly #many: ManyRows;
+  readonly #startedAt = performance.now();
+  /** In the order asked; filled in whatever order they come. */
+  readonly #answers: Answer[] = [];
+  #missing: number;
+  #trouble: { readonly error: unknown } | undefined;
+
+  constructor(exchange: Exchange, many: ManyRows) {
+    this.#exchange = exchange;
+    this.#many = many;
+    this.#missing = many.requests.length;
+  }
+
+  readerOf(index: number): RowReader {
+    return {
+      answered: (answer) => {
+        this.#answers[index] = answer;
+        this.#oneLess();
+      },
+      failed: (error) => {
+        this.#trouble ??= { error };
+        this.#oneLess();
+      },
+    };
+  }
+
+  #oneLess(): void {
+    this.#missing -= 1;
+    if (this.#missing > 0) return;
+    const { serving, reply } = this.#exchange;
+    serving.ended();
+    try {
+      if (this.#trouble === undefined) this.#send();
+      else reply.send(this.#trouble.error);
+    } catch (error) {
+      reply.send(error);
+    }
+  }
+
+  #send(): void {
+    const { request, reply, options } = this.#exchange;
+    const { telemetry, log } = options;
+    const { label } = this.#many.table;
+    const answers = this.#answers;
+    for (const { story } of answers) telemetry.answered(label, story);
+    telemetry.took('batch', (performance.now() - this.#startedAt) / 1000);
+    log.debug({ table: label, rows: answers.length }, 'rows answered');
+    const stories = answers.map(({ story }): Story => story);
+    sendJson(request, reply, bodyOfMany(answers), ['cache-status', cacheStatusOfMany(stories)]);
+  }
 }
 
 function terms({ headers }: FastifyRequest): Terms {
@@ -88,73 +184,6 @@ function writePosition(text: string): WritePosition {
     'bad-write-position',
     'Ringfill-After is a GTID such as 0-1-42 or uuid:42, several with commas between, or file:position.',
   );
-}
-
-function exposedTable(tables: ExposedTables | undefined, { segments }: RequestTarget): ExposedTable {
-  if (tables === undefined)
-    throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-  if (segments[0] === '-')
-    throw new RequestRefused('route-not-found', 'There is no such page under /-/; /-/docs lists every route.');
-  const [db, table] = [percentDecode(segments[0] ?? ''), percentDecode(segments[1] ?? '')];
-  const exposed = tables.find(db, table);
-  if (exposed === undefined) {
-    throw new RequestRefused('table-not-exposed', 'No table of this name is exposed (tables, in the configuration).');
-  }
-  return exposed;
-}
-
-function rowRequestOf(table: ExposedTable, rawSegment: string, rowTerms: Terms): RowRequest {
-  const id = parseRowId(table.schema.key, rawSegment);
-  return { table, id, cacheKey: table.cacheKey(id), terms: rowTerms };
-}
-
-function rowRequestsOf(table: ExposedTable, rawIds: string | undefined, rowTerms: Terms): RowRequest[] {
-  const wanted = `/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}?ids=…`;
-  if (rawIds === undefined) throw new RequestRefused('ids-missing', `Name the rows: ${wanted}, at most ${IDS_MAX}.`);
-  const segments = splitRowIds(table.schema.key, rawIds);
-  if (segments.length > IDS_MAX) {
-    throw new RequestRefused('too-many-ids', `${segments.length} ids in one request; at most ${IDS_MAX}.`);
-  }
-  return segments.map((segment) => rowRequestOf(table, segment, rowTerms));
-}
-
-/** One journey a key. The first trouble is everybody's, but all are waited for, so that none goes on unwatched. */
-async function readMany(ports: Ports, requests: readonly RowRequest[]): Promise<Answer[]> {
-  const settled = await Promise.allSettled(requests.map((request) => readRow(ports, request)));
-  return settled.map((result) => {
-    if (result.status === 'rejected') throw result.reason;
-    return result.value;
-  });
-}
-
-function sendRow(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { table, cacheKey }: RowRequest,
-  answer: Answer,
-): FastifyReply {
-  const { found, story } = answer;
-  reply.header('cache-status', cacheStatus(story, cacheKey));
-  if ('ageSeconds' in story) reply.header('age', String(story.ageSeconds));
-  if (found.kind === 'absent') {
-    const { status, headers, body } = problem('row-not-found', 'There is no row with this id.');
-    return reply.code(status).headers(headers).send(Buffer.from(body));
-  }
-  if (found.canonicalId !== undefined) {
-    const { db, table: name } = table.name;
-    reply.header('content-location', `/${percentEncode(db)}/${percentEncode(name)}/${found.canonicalId.segment}`);
-  }
-  return sendBody(request, reply, found.body);
-}
-
-function sendBody(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
-  const etag = etagOf(body);
-  // Others may keep the answer if they ask each time whether it still holds: only ringfill hears of changes.
-  reply.header('etag', etag).header('cache-control', 'no-cache').header('content-type', JSON_TYPE);
-  const ifNoneMatch = request.headers['if-none-match'];
-  if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, etag))
-    return reply.code(304).removeHeader('content-type').send();
-  return reply.send(body);
 }
 
 function bodyOfMany(answers: readonly Answer[]): Buffer {

@@ -29,6 +29,11 @@ export interface Errand {
   readonly over: LeaseOver;
 }
 
+/** One at a time in this process: a shard's fill of a row. */
+export function flightName({ request, candidate }: Errand): string {
+  return `${candidate.shard.name} ${request.cacheKey}`;
+}
+
 /** Looking again at a lease that another holds: soon at first, then every so often. */
 const LOOK_AGAIN_FIRST_MS = 2;
 const LOOK_AGAIN_MS_MAX = 25;

@@ -4,7 +4,7 @@ import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
-import type { ShardRead } from '../../shared/shard/read-batch.ts';
+import type { Reader, ShardRead } from '../../shared/shard/read-batch.ts';
 import type {
   FillOutcome,
   FollowedAs,
@@ -28,6 +28,8 @@ export interface ShardPort {
   /** The state told more exactly, for whoever looks. */
   readonly condition: ShardCondition;
   read(cacheKey: string): Promise<ShardRead>;
+  /** The same without a promise. The reader must not throw. */
+  readFor(cacheKey: string, reader: Reader): void;
   readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;

@@ -21,19 +21,12 @@ import type { LeaseOver } from '../../shared/shard/shard.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
-import { collapsed, type Errand, fillUnderLease, unstored } from './fill.ts';
+import { collapsed, type Errand, fillUnderLease, flightName, unstored } from './fill.ts';
+import { type Held, heldIn, hitWith } from './hit.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-import {
-  type Life,
-  lifeOf,
-  type SilentBecause,
-  type Standing,
-  type Trust,
-  trustOfSilent,
-  usableEntry,
-} from './trust.ts';
-import { mayFollow, noteAnswered } from './vouched.ts';
+import { type Life, type Standing, type Trust, trustOfSilent } from './trust.ts';
+import { noteAnswered } from './vouched.ts';
 
 /** What was met on the way, for where it ends. */
 interface Trail {
@@ -41,13 +34,19 @@ interface Trail {
   /** A shard would not let the row be filled. */
   refused?: true;
   /** The first entry that would do if the origin cannot be asked. */
-  expired?: { readonly entry: Entry; readonly life: Life; readonly candidate: Candidate<ShardPort> };
+  expired?: Held & { readonly candidate: Candidate<ShardPort> };
 }
 
-export async function readThrough(ports: Ports, request: RowRequest): Promise<Answer> {
+/** A candidate that has been asked already, and what came of it. */
+export type Asked = { readonly candidate: Candidate<ShardPort> } & (
+  | { readonly read: ShardRead }
+  | { readonly error: Error }
+);
+
+export async function readThrough(ports: Ports, request: RowRequest, asked?: Asked): Promise<Answer> {
   const trail: Trail = { silent: [] };
   try {
-    return await throughLayers(ports, request, trail);
+    return await throughLayers(ports, request, trail, asked);
   } catch (error) {
     // Whoever asked for the origin's own word is not given an entry's instead; and a refusal is the origin's own word.
     const forgiven = error instanceof OriginUnavailable && error.code !== 'origin-refused' && !request.terms.noCache;
@@ -57,12 +56,20 @@ export async function readThrough(ports: Ports, request: RowRequest): Promise<An
   }
 }
 
-async function throughLayers(ports: Ports, request: RowRequest, trail: Trail): Promise<Answer> {
+async function throughLayers(
+  ports: Ports,
+  request: RowRequest,
+  trail: Trail,
+  asked: Asked | undefined,
+): Promise<Answer> {
   for (let layer = 0; layer < ports.layers.depth; layer += 1) {
     for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
-      if (candidate.shard.state === 'down') continue;
+      const wasAsked = candidate === asked?.candidate;
+      if (!wasAsked && candidate.shard.state === 'down') continue;
       try {
-        const read = await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
+        const read = wasAsked
+          ? readOf(asked)
+          : await readAfterWrite(ports, request, candidate, () => candidate.shard.read(request.cacheKey));
         const standing = standingIn(ports, request, candidate, read.seen);
         if (standing.kind === 'vouches') {
           return await throughShard(ports, request, candidate, read, standing.trust, trail);
@@ -75,6 +82,11 @@ async function throughLayers(ports: Ports, request: RowRequest, trail: Trail): P
     }
   }
   return withoutVouching(ports, request, trail);
+}
+
+function readOf(asked: Asked): ShardRead {
+  if ('error' in asked) throw asked.error;
+  return asked.read;
 }
 
 /** A shard that answers, and does not vouch for what it holds. */
@@ -126,25 +138,10 @@ async function throughShard(
     if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
     return fillUnderLease(ports, errand, () => undefined);
   }
-  const { stored } = read;
-  const known = stored === null ? undefined : usableEntry(stored, table, trust);
-  const entry = known !== undefined && mayFollow(ports, request, candidate, known, trust) ? known : undefined;
-  if (entry !== undefined) noteAnswered(ports, request, candidate, entry, trust);
-  const now = ports.now();
-  const life = entry && lifeOf(entry, table, trust, now);
-
-  if (
-    entry !== undefined &&
-    life !== undefined &&
-    !terms.noCache &&
-    life.freshSeconds > 0 &&
-    life.ageSeconds <= terms.maxAgeSeconds
-  ) {
-    if (isSoftlyExpired(entry, table, trust, life)) refreshInBackground(ports, request, candidate, trust);
-    if (isDrawn(ports, table)) warmFallback(ports, request, candidate);
-    return { found: foundIn(entry), story: { outcome: 'hit', ...ages(life, candidate), ...lostIn(trust) } };
-  }
-  const fwd = whyForward(request, life);
+  const held = heldIn(ports, request, candidate, read, trust);
+  const hit = held && hitWith(ports, request, candidate, held, trust);
+  if (hit !== undefined) return hit;
+  const fwd = whyForward(request, held?.life);
   if (fwd !== 'request') {
     const found = await findElsewhere(ports, request, candidate, trust);
     if (found !== undefined) {
@@ -154,10 +151,8 @@ async function throughShard(
     }
   }
   if (terms.onlyIfCached) throw notCached();
-  if (entry !== undefined && life !== undefined && isWithinGrace(entry, table, life)) {
-    trail.expired ??= { entry, life, candidate };
-  }
-  const over = leaseOver(request, stored, entry, fwd, now);
+  if (held !== undefined && isWithinGrace(held, table)) trail.expired ??= { ...held, candidate };
+  const over = leaseOver(request, read.stored, held?.entry, fwd, ports.now());
   const errand: Errand = { request, candidate, trust, fwd, over };
   if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
   if (terms.noCache || terms.after !== undefined) return fillUnderLease(ports, errand, () => undefined);
@@ -166,28 +161,6 @@ async function throughShard(
     fillUnderLease(ports, errand, readBegins),
   );
   return joined ? collapsed(errand, answer.found) : answer;
-}
-
-function refreshInBackground(ports: Ports, request: RowRequest, candidate: Candidate<ShardPort>, trust: Trust): void {
-  const errand: Errand = { request, candidate, trust, fwd: 'stale', over: 'entry' };
-  if (!ports.isOriginUp() || ports.flights.isUnderway(flightName(errand))) return;
-  ports.flights
-    .join(flightName(errand), (readBegins) => fillUnderLease(ports, errand, readBegins))
-    .then(
-      ({ answer }) => ports.onRefresh(request.table, answer.story.outcome),
-      // The row is still fresh; the next reader tries again.
-      () => ports.onRefresh(request.table, 'failed'),
-    );
-}
-
-function isDrawn({ random }: Ports, { settings: { warmOneIn } }: ExposedTable): boolean {
-  return warmOneIn > 0 && random() * warmOneIn < 1;
-}
-
-/** What is read often is read of the next layer as soon as its shard is lost: it should be there. */
-function warmFallback(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
-  const next = from.layer + 1;
-  if (next < ports.layers.depth) ports.copies.warm(ports, request, from, ports.layers.owner(request.cacheKey, next));
 }
 
 function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReason {
@@ -211,29 +184,12 @@ function leaseOver(
   return entry !== undefined && freshSeconds(entry, now) > 0 ? 'entry' : 'nothing';
 }
 
-/** While its changes are followed, a row need not be read again to be known. */
-function isSoftlyExpired(entry: Entry, table: ExposedTable, trust: Trust, { ageSeconds }: Life): boolean {
-  const { ttlSeconds, softTtlSeconds } = table.settings;
-  // The entry's TTL is jittered; its soft TTL is shortened as much.
-  return (
-    trust.kind === 'by-ttl' && entry.kind === 'row' && ageSeconds >= entry.ttlSeconds * (softTtlSeconds / ttlSeconds)
-  );
-}
-
-function isWithinGrace(entry: Entry, table: ExposedTable, life: Life): boolean {
+function isWithinGrace({ entry, life }: Held, table: ExposedTable): boolean {
   return entry.kind === 'row' && life.freshSeconds > -table.settings.graceSeconds;
 }
 
 function ages(life: Life, candidate: Candidate<ShardPort>) {
   return { place: placeOf(candidate), ...life };
-}
-
-function lostIn(trust: Trust): { syncLost?: SilentBecause } {
-  return trust.kind === 'by-stamp' || trust.syncLost === undefined ? {} : { syncLost: trust.syncLost };
-}
-
-function flightName({ request, candidate }: Errand): string {
-  return `${candidate.shard.name} ${request.cacheKey}`;
 }
 
 function notCached(): RequestRefused {

@@ -41,12 +41,10 @@ export function canonicalSpelling(part: KeyPart, typed: string): string {
 /** Says what was wanted instead, or nothing where the spelling is canonical. */
 function refusal(type: KeyPartType, typed: string): string | undefined {
   switch (type.kind) {
-    case 'integer': {
-      const wanted = `a whole number from ${type.min} to ${type.max} without sign +, leading zeros or spaces`;
-      if (!/^(?:0|-?[1-9][0-9]{0,19})$/.test(typed)) return wanted;
-      const value = BigInt(typed);
-      return value < type.min || value > type.max ? wanted : undefined;
-    }
+    case 'integer':
+      return isWholeNumber(typed, type)
+        ? undefined
+        : `a whole number from ${type.min} to ${type.max} without sign +, leading zeros or spaces`;
     case 'bit': {
       const wanted = `a whole number of at most ${type.width} bits`;
       if (!/^(?:0|[1-9][0-9]{0,19})$/.test(typed)) return wanted;
@@ -97,6 +95,13 @@ function refusal(type: KeyPartType, typed: string): string | undefined {
 }
 
 /** MySQL keeps zero months and days (`2024-00-00`); comparing with a day past the month's end is an error (1525). */
+function isWholeNumber(typed: string, { min, max }: { readonly min: bigint; readonly max: bigint }): boolean {
+  if (!/^(?:0|-?[1-9][0-9]{0,19})$/.test(typed)) return false;
+  // A number up to 2^53 is compared as exactly, and sooner.
+  const value = typed.length <= 15 ? Number(typed) : BigInt(typed);
+  return value >= min && value <= max;
+}
+
 function isCalendarDay(typed: string): boolean {
   const match = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/.exec(typed);
   if (match === null) return false;

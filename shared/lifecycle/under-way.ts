@@ -9,13 +9,22 @@ export class UnderWay {
 
   /** @returns what the work returns; throws what it throws. */
   async during<T>(work: () => Promise<T>): Promise<T> {
-    this.#count += 1;
+    this.began();
     try {
       return await work();
     } finally {
-      this.#count -= 1;
-      if (this.#count === 0) this.#letGo();
+      this.ended();
     }
+  }
+
+  began(): void {
+    this.#count += 1;
+  }
+
+  /** Once for each that began. */
+  ended(): void {
+    this.#count -= 1;
+    if (this.#count === 0) this.#letGo();
   }
 
   /** Settles when nothing is under way, or after `timeoutMs`, or when the signal comes. */

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import HashRing from 'hashring';
-import { LRUCache } from 'lru-cache';
+import { RecentMap } from '../collections/recent-map.ts';
 
 /**
  * - `balanced`: 8,000 points a shard; the busiest shard has at most 1.05 of its share.
@@ -21,8 +21,8 @@ export const POINTS_PER_SHARD: Readonly<Record<Placement, number>> = { balanced:
 /** Each digest of a shard's name gives four points (as in libketama). */
 const POINTS_PER_DIGEST = 4;
 
-/** How many keys' owners are remembered. 100,000 keys of 30 characters take about 15 MB. */
-const REMEMBERED_KEYS_MAX = 100_000;
+/** How many keys' owners are remembered, at least; twice as many at most. 100,000 keys of 30 characters take about 10 MB. */
+const REMEMBERED_KEYS = 100_000;
 /** Longer keys are looked up each time: anybody can ask for long ones, and nobody asks for them often. */
 const REMEMBERED_LENGTH_MAX = 256;
 
@@ -40,7 +40,7 @@ export class Continuum {
   /** Ascending; the point at index i is of shard `#shardAt[i]`. */
   readonly #points: Uint32Array;
   readonly #shardAt: Uint16Array;
-  readonly #remembered = new LRUCache<string, string>({ max: REMEMBERED_KEYS_MAX });
+  readonly #remembered = new RecentMap<string, string>(REMEMBERED_KEYS);
 
   /**
    * @param shards names, at least one; their order does not matter.

@@ -23,7 +23,7 @@ import { type Entry, encodeEntry } from '../entry/entry.ts';
 import { type HighestSeen, type SeenStamp, StampReader } from '../stamp/stamp-reader.ts';
 import { connect, standTrial, TrialTooSlow } from './connect.ts';
 import type { Endpoint } from './endpoint.ts';
-import { type Fetched, ReadBatch, type ShardRead } from './read-batch.ts';
+import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import { refusalIn } from './refusal.ts';
 import { WriteGate } from './write-gate.ts';
 
@@ -215,6 +215,12 @@ export class Shard {
   async read(entryKey: string): Promise<ShardRead> {
     if (this.#redis === undefined) throw this.#unavailable();
     return this.#reads.read(entryKey);
+  }
+
+  /** The same without a promise; what is wrong is told to the reader, perhaps at once. */
+  readFor(entryKey: string, reader: Reader): void {
+    if (this.#redis === undefined) reader.reject(this.#unavailable());
+    else this.#reads.readFor(entryKey, reader);
   }
 
   /** The same for a mirrored row: its hash, as HGETALL replies. */

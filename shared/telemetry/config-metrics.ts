@@ -28,12 +28,14 @@ export class ConfigMetrics {
       name: 'ringfill_config_loaded_timestamp_seconds',
       help: 'When the configuration that is in use was taken. Seconds since 1970.',
       registers,
+      aggregator: 'min',
     });
     this.#info = new Gauge({
       name: 'ringfill_config_info',
       help: '1, for the configuration that is in use, by the SHA-256 of its file.',
       labelNames: ['sha256'],
       registers,
+      aggregator: 'max',
     });
   }
 

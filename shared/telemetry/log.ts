@@ -9,8 +9,9 @@ export type Log = Logger;
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-export function createLog(level: (typeof LOG_LEVELS)[number]): Log {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' };
+/** @param fields of every line. */
+export function createLog(level: (typeof LOG_LEVELS)[number], fields: object | null = null): Log {
+  const options = { level, base: fields, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' };
   const destination = process.stderr.isTTY
     ? pretty({ destination: 2, messageKey: 'event', translateTime: 'SYS:HH:MM:ss.l', sync: true })
     : pino.destination({ dest: 2, sync: false });

@@ -1,0 +1,11 @@
+/** What the processes of one gateway command say to each other. */
+export type FromProcess =
+  /** Rows can be read through it. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'metrics-wanted'; readonly id: string }
+  /** Its own, as prom-client's getMetricsAsJSON tells them. */
+  | { readonly kind: 'metrics'; readonly id: string; readonly values: unknown };
+
+export type ToProcess =
+  | { readonly kind: 'metrics-asked'; readonly id: string }
+  | { readonly kind: 'metrics-of-all'; readonly id: string; readonly values: readonly unknown[] };
