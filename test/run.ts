@@ -8,12 +8,12 @@
 import { spawn } from 'node:child_process';
 import { globSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isTwemproxyInstalled } from '../bench/peers/twemproxy.ts';
 import { ensureServers, installIfAllowed } from '../stack/install-servers.ts';
 import { type OnProgress, printTo } from '../stack/progress.ts';
 import { TestReport } from './support/lanes.ts';
 import { seedPython } from './support/seed-python.ts';
 import { STACK_VARIABLE, type StartedStack, startTestStack } from './support/stack.ts';
-import { isTwemproxyInstalled } from './support/twemproxy.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const wanted = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** twemproxy before the three Redis, where it is installed (Debian's package nutcracker). */
+/** twemproxy before the three Redis, where it is installed. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,8 @@ import { askPort } from '../../stack/ask-port.ts';
 import { chooseFreePort, loopback } from '../../stack/ports.ts';
 import type { PeerProgram } from './start-peer.ts';
 
-const TWEMPROXY = 'nutcracker';
+/** Debian's package nutcracker; its command is named after the package. */
+export const TWEMPROXY = 'nutcracker';
 
 export function isTwemproxyInstalled(): boolean {
   return spawnSync(TWEMPROXY, ['--version'], { stdio: 'ignore' }).error === undefined;

@@ -132,12 +132,13 @@ async function measureFill(world: BenchWorld, scaleName: ScaleName): Promise<Sec
   };
 }
 
+type Point = readonly [seconds: number, value: number];
+
 interface ColdStart {
   readonly exponent: number;
-  readonly stepSeconds: number;
-  /** Of each step. */
-  readonly hitRatio: readonly number[];
-  readonly originRowsPerSecond: readonly number[];
+  /** Of each step, at its end; steps without requests are left out. s. */
+  readonly hitRatio: readonly Point[];
+  readonly originRowsPerSecond: readonly Point[];
   readonly latencyMs: LoadSeen['latencyMs'];
   readonly requests: number;
 }
@@ -176,6 +177,7 @@ class FillBench {
   async coldStart(peer: CountingPeer, first: number, exponent: number, scale: Scale): Promise<ColdStart> {
     const { coldKeys, coldSeconds, coldPerSecond } = scale;
     const stepMs = (coldSeconds * 1_000) / STEPS;
+    const endOf = (step: number) => ((step + 1) * stepMs) / 1_000;
     const rows: number[] = [(await peer.asked()).rows];
     // The generator takes a moment to come up: its steps and these are each of the same width, and begin nearly together.
     const look = async () => rows.push((await peer.asked()).rows);
@@ -190,9 +192,12 @@ class FillBench {
       });
       return {
         exponent,
-        stepSeconds: stepMs / 1_000,
-        hitRatio: seen.steps.map(({ hits, requests }) => (requests === 0 ? 0 : hits / requests)),
-        originRowsPerSecond: rows.slice(1).map((read, step) => ((read - (rows[step] as number)) * 1_000) / stepMs),
+        hitRatio: seen.steps
+          .slice(0, STEPS)
+          .flatMap(({ hits, requests }, step): Point[] => (requests === 0 ? [] : [[endOf(step), hits / requests]])),
+        originRowsPerSecond: rows
+          .slice(1, STEPS + 1)
+          .map((read, step): Point => [endOf(step), ((read - (rows[step] as number)) * 1_000) / stepMs]),
         latencyMs: seen.latencyMs,
         requests: seen.requests,
       };
@@ -249,20 +254,17 @@ function blocksOf(
       of(peer).map((one) => one[figure]),
       digits,
     );
-  const lines = (title: string, y: string, of_: (start: ColdStart) => readonly number[]) =>
+  const lines = (title: string, y: string, pointsOf: (start: ColdStart) => readonly Point[]) =>
     ({
       kind: 'lines',
       chart: {
         title,
         x: 's',
         y,
-        lines: coldStarts.map((start) => ({
-          name: `Zipf ${start.exponent}`,
-          points: of_(start).map((value, step) => [(step + 1) * start.stepSeconds, value] as const),
-        })),
+        lines: coldStarts.map((start) => ({ name: `Zipf ${start.exponent}`, points: pointsOf(start) })),
       },
     }) as const;
-  const at = (values: readonly number[], share: number) => values[Math.floor((values.length - 1) * share)] ?? 0;
+  const at = (points: readonly Point[], share: number) => points[Math.floor((points.length - 1) * share)]?.[1] ?? 0;
   return [
     {
       kind: 'bars',
@@ -324,7 +326,7 @@ function blocksOf(
           exponent,
           requests,
           ...[0, 0.25, 0.5, 1].map((share) => `${(100 * at(hitRatio, share)).toFixed(1)} %`),
-          Math.round(Math.max(...originRowsPerSecond.slice(0, 3))),
+          Math.round(Math.max(0, ...originRowsPerSecond.slice(0, 3).map(([, value]) => value))),
           Math.round(at(originRowsPerSecond, 1)),
           latencyMs.p50.toFixed(2),
           latencyMs.p99.toFixed(2),

@@ -10,7 +10,7 @@ import { Continuum } from '../../shared/ring/continuum.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { temporaryFolder } from '../support/stack.ts';
-import { isTwemproxyInstalled, TWEMPROXY } from '../support/twemproxy.ts';
+import { isTwemproxyInstalled, TWEMPROXY } from '../../bench/peers/twemproxy.ts';
 
 const KEYS = 10_000;
 
