@@ -91,6 +91,15 @@ export function cpuSeconds(pids: readonly number[]): number {
 
 /** The most memory that it ever had. MiB. */
 export function peakMebibytes(pid: number): number {
-  const kibibytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Math.round(Number(kibibytes) / 1024);
+  return Math.round(kibibytes(pid, 'VmHWM') / 1024);
+}
+
+/** The memory that they have now, each for itself. MiB. */
+export function residentMebibytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + kibibytes(pid, 'VmRSS'), 0) / 1024;
+}
+
+function kibibytes(pid: number, name: 'VmHWM' | 'VmRSS'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
 }
