@@ -24,6 +24,7 @@ export interface ArchitectureOptions {
 const FILLER_BYTES = 150;
 const READY_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
+const REDIS_COUNTS_EVERY_MS = 1_200;
 
 export class Architecture {
   readonly name: ArchitectureName;
@@ -117,9 +118,13 @@ export class Architecture {
     }
     // A mirror begins to fill as soon as the worker is there.
     const emptyBytes = await shards.usedBytes();
-    if (this.name !== 'ttl') this.#worker = await this.#installation.startWorker();
-    this.#gateway = await this.#installation.startGateway('gateway');
+    [this.#gateway, this.#worker] = await Promise.all([
+      this.#installation.startGateway('gateway'),
+      this.name === 'ttl' ? undefined : this.#installation.startWorker(),
+    ]);
     await this.warm();
+    // What clients take is left out, and Redis counts that once a second.
+    await sleep(REDIS_COUNTS_EVERY_MS, undefined, { signal: world.signal });
     const cachedRows = this.name === 'mirror' ? settings.rows + probeRows : settings.warmRows;
     this.#redisBytesARow = Math.max(0, (await shards.usedBytes()) - emptyBytes) / cachedRows;
   }

@@ -49,7 +49,7 @@ export interface Workload {
   readonly requests: number;
   /** Due, and not sent because too many were under way. */
   readonly unsent: number;
-  /** By status; 0: no whole answer came. */
+  /** By status, or by why no whole answer came. */
   readonly statuses: Readonly<Record<string, number>>;
   /** From the due time. */
   readonly latencyMs: Readonly<Record<'p50' | 'p99' | 'p999' | 'max', number>>;
@@ -92,6 +92,15 @@ export interface Harmed extends Workload {
   /** From the harm to the last of them; 0 without any. */
   readonly errorsUntilMs: number;
   readonly figures: Figures;
+  readonly course: Course;
+}
+
+/** One figure for each step, from the beginning of the load on. */
+export interface Course {
+  readonly stepSeconds: number;
+  readonly hitRatio: readonly number[];
+  /** A second. */
+  readonly originRows: readonly number[];
 }
 
 export interface Sync {

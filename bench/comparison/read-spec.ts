@@ -22,8 +22,8 @@ export interface ReadAnswer {
   readonly dueAt: number;
   readonly sentAt: number;
   readonly endedAt: number;
-  /** 0: no whole answer came. */
-  readonly status: number;
+  /** Or why no whole answer came. */
+  readonly status: number | string;
   /** The row's counter; nothing where it is not the row that was asked for. */
   readonly n: number | undefined;
   readonly isHit: boolean;

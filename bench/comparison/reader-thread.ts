@@ -38,7 +38,7 @@ async function read(dueAt: number): Promise<void> {
   const { sentAt, answered } = await gateways.get(`${path}/${id}`);
   const { endedAt } = answered;
   if (answered.kind === 'failed') {
-    answers.push({ id, dueAt, sentAt, endedAt, status: 0, n: undefined, isHit: false, isSyncLost: false });
+    answers.push({ id, dueAt, sentAt, endedAt, status: answered.why, n: undefined, isHit: false, isSyncLost: false });
     return;
   }
   const { status, body, cacheStatus } = answered;

@@ -8,11 +8,11 @@ import { seededRandom } from '../load/random.ts';
 import { zipfSampler } from '../load/zipf.ts';
 import { figuresOf } from '../watch/figures.ts';
 import { Ledger } from '../watch/ledger.ts';
-import { type Recorded, Timeline } from '../watch/timeline.ts';
+import { type Recorded, STEP_MS, Timeline } from '../watch/timeline.ts';
 import { Writer } from '../watch/writer.ts';
 import type { Architecture } from './architecture.ts';
 import { CpuAccounts } from './cpu-accounts.ts';
-import type { ArchitectureName, Burst, Harmed, Percentiles, Sync, Workload } from './figures.ts';
+import type { ArchitectureName, Burst, Course, Harmed, Percentiles, Sync, Workload } from './figures.ts';
 import { judgeAnswers, percentilesOf } from './judge-answers.ts';
 import { type OriginCount, OriginWatch } from './origin-count.ts';
 import { type Reading, startReading } from './read.ts';
@@ -50,6 +50,8 @@ const COUNT_EVERY_MS = 100;
 /** So many writes go to rows as the readers want them; the others to any. */
 const WRITES_LIKE_READS = 0.5;
 const BURST_EVERY_MS = 100;
+/** Of the timeline, in one of the course. */
+const COURSE_STEPS = 5;
 const LOST = 'r2';
 /** Of the load's time: when the harm is done, and when what was lost is there again. */
 const HARM_AT = 0.25;
@@ -173,11 +175,13 @@ export class Workloads {
       await mend?.();
     });
     const failed = answers.filter(({ status }) => status !== 200);
+    const recorded = recordedOf(answers, counts, beganAt);
     return {
       ...workload,
       errors: failed.length,
       errorsUntilMs: Math.max(0, ...failed.map(({ endedAt }) => endedAt - harmedAt)),
-      figures: figuresOf(recordedOf(answers, counts, beganAt), { atMs: harmedAt - beganAt, shards: [] }, []),
+      figures: figuresOf(recorded, { atMs: harmedAt - beganAt, shards: [] }, []),
+      course: courseOf(recorded),
     };
   }
 
@@ -188,6 +192,10 @@ export class Workloads {
     world.say(`    ${name}: ${readsPerSecond} reads/s, ${writesPerSecond} writes/s, ${seconds} s`);
     const writer = writesPerSecond === 0 ? undefined : this.#writer(writesPerSecond);
     const { mysql, rabbitmq, shards } = world.ground;
+    const watch = new OriginWatch(world.admin, COUNT_EVERY_MS);
+    const spec = { url, table, perSecond: readsPerSecond, seconds, keys, zipf: ZIPF, seed: world.seed };
+    const reading = await startReading(spec, world.signal);
+    writer?.start();
     const accounts = new CpuAccounts({
       gateway: architecture.gatewayPids,
       mysql: [mysql.pid],
@@ -196,10 +204,6 @@ export class Workloads {
       broker: workerPid === undefined ? [] : withChildren(rabbitmq.pid),
     });
     const changesBefore = this.#ledger.commits;
-    const watch = new OriginWatch(world.admin, COUNT_EVERY_MS);
-    const spec = { url, table, perSecond: readsPerSecond, seconds, keys, zipf: ZIPF, seed: world.seed };
-    const reading = await startReading(spec, world.signal);
-    writer?.start();
     const [seen] = await Promise.all([reading.seen, amid?.(reading)]);
     await writer?.stop();
     const counts = await watch.stop();
@@ -208,11 +212,12 @@ export class Workloads {
     const tookSeconds = (performance.now() - reading.startedAt) / 1_000;
     const { faults, ...judged } = judgeAnswers(seen, this.#ledger, this.#mayBeOldMs(architecture.name));
     this.wrong.push(...faults.map((words) => `${architecture.name}, ${name}: ${words}`));
-    const [from, to] = [counts[0] as OriginCount, counts.at(-1) as OriginCount];
+    const from = counts.findLast(({ at }) => at <= reading.startedAt) ?? (counts[0] as OriginCount);
+    const to = counts.at(-1) as OriginCount;
     const countedSeconds = (to.at - from.at) / 1_000;
     return {
       answers: seen.answers,
-      counts,
+      counts: withoutWrites(counts, changes / tookSeconds),
       workload: {
         readsPerSecond,
         writesPerSecond: changes / tookSeconds,
@@ -259,6 +264,12 @@ export class Workloads {
   }
 }
 
+/** An UPDATE reads its row, too. */
+function withoutWrites(counts: readonly OriginCount[], writesPerSecond: number): OriginCount[] {
+  const [first] = counts as [OriginCount];
+  return counts.map((count) => ({ ...count, rows: count.rows - ((count.at - first.at) / 1_000) * writesPerSecond }));
+}
+
 /** Answers and counts in one timeline, by when they were had. */
 function recordedOf(answers: readonly ReadAnswer[], counts: readonly OriginCount[], beganAt: number): Recorded {
   const timeline = new Timeline(beganAt);
@@ -266,10 +277,24 @@ function recordedOf(answers: readonly ReadAnswer[], counts: readonly OriginCount
   for (const { dueAt, endedAt, status, isHit } of answers) {
     for (; next + 1 < counts.length && (counts[next + 1] as OriginCount).at <= endedAt; next += 1) {
       const [from, to] = [counts[next] as OriginCount, counts[next + 1] as OriginCount];
-      timeline.originReads(to.at, to.rows - from.rows, to.queries - from.queries);
+      timeline.originReads(to.at, Math.max(0, to.rows - from.rows), to.queries - from.queries);
     }
     const outcome = status === 200 ? 'answered' : 'error';
     timeline.answer({ outcome, isHit, latencyMs: endedAt - dueAt, endedAt });
   }
   return timeline.recorded();
+}
+
+function courseOf({ steps }: Recorded): Course {
+  const groups = Array.from({ length: Math.floor(steps.length / COURSE_STEPS) }, (_, index) =>
+    steps.slice(index * COURSE_STEPS, (index + 1) * COURSE_STEPS),
+  );
+  const sum = (group: Recorded['steps'], of: 'hits' | 'requests' | 'originRows') =>
+    group.reduce((total, step) => total + step[of], 0);
+  const stepSeconds = (COURSE_STEPS * STEP_MS) / 1_000;
+  return {
+    stepSeconds,
+    hitRatio: groups.map((group) => sum(group, 'hits') / Math.max(1, sum(group, 'requests'))),
+    originRows: groups.map((group) => sum(group, 'originRows') / stepSeconds),
+  };
 }

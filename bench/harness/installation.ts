@@ -39,7 +39,10 @@ export class Installation {
     const { world, name } = options;
     this.#options = options;
     this.keyPrefix = `${name}:`;
-    this.#shards = world.ground.shards.map(({ server }) => new Redis({ host: server.host, port: server.port }));
+    this.#shards = world.ground.shards.map(({ server: { host, port } }) => {
+      // Some sections kill one; it comes back.
+      return new Redis({ host, port }).on('error', () => undefined);
+    });
     world.keep({ stop: async () => this.#shards.forEach((shard) => shard.disconnect()) });
     world.installed(this.#configuration(0, 0));
   }

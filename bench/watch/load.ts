@@ -60,6 +60,7 @@ export class Load {
     const sleeper = new Int32Array(new SharedArrayBuffer(4));
     let dueAt = performance.now();
     const tick = () => {
+      if (this.#isOver) return;
       for (const now = performance.now(); dueAt <= now; dueAt += everyMs) {
         if (this.#underWay.size >= UNDER_WAY_MAX) this.#options.onOverrun();
         else this.#send(dueAt);
@@ -70,7 +71,7 @@ export class Load {
       }
       const untilDue = dueAt - performance.now();
       if (untilDue > 0) Atomics.wait(sleeper, 0, 0, Math.min(untilDue, SLEEP_MS_MAX));
-      if (!this.#isOver) setImmediate(tick);
+      setImmediate(tick);
     };
     tick();
   }
