@@ -95,7 +95,9 @@ async function generate(spec: LoadSpec): Promise<LoadSeen> {
     finished.resolve();
   };
   const follow = (line: Line) => {
-    const ask = due.shift() ?? (spec.loop.kind === 'closed' && !isOver ? nextAsk(performance.now()) : undefined);
+    const ask = isOver
+      ? undefined
+      : (due.shift() ?? (spec.loop.kind === 'closed' ? nextAsk(performance.now()) : undefined));
     if (ask === undefined) {
       idle.push(line);
       if (isOver && underWay === 0) finished.resolve();
@@ -184,6 +186,7 @@ async function generate(spec: LoadSpec): Promise<LoadSeen> {
       p99: milliseconds(lateMicros.percentile(99)),
       max: milliseconds(lateMicros.max),
     },
+    unsent: due.length,
     wrong,
     examples,
     steps: steps as readonly LoadStep[],

@@ -42,6 +42,8 @@ export interface LoadSeen {
   readonly latencyMs: Readonly<Record<'mean' | 'p50' | 'p99' | 'p999' | 'max', number>>;
   /** How much later than due requests of an open loop were sent, because of the generator or for want of a free connection. */
   readonly lateMs: Readonly<Record<'p50' | 'p99' | 'max', number>>;
+  /** Requests of an open loop that were due and never sent, for every connection was busy until the end. */
+  readonly unsent: number;
   /** Answers that were not right, and connections that broke. */
   readonly wrong: number;
   readonly examples: readonly string[];

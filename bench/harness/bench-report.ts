@@ -7,6 +7,8 @@ import type { Block, FigureTable } from './section.ts';
 import { barChartSvg, lineChartSvg } from './svg-chart.ts';
 
 const RATIO_COLUMNS = ['ratio', 'what', 'median', 'least', 'most', 'goal', 'stretch', 'verdict'] as const;
+/** `1,234.5`, `12 %`, `12 (10 to 14)`; no version. */
+const NUMBER = /^\d[\d,]*(?:\.\d+)?(?: %| \(.*)?$/;
 const VERDICT_WORDS = { stretch: 'met, and stretched', met: 'met', missed: 'MISSED' } as const;
 
 export function benchHtml(result: BenchResult): string {
@@ -101,7 +103,7 @@ function tableHtml({ caption, columns, rows }: FigureTable): string {
   const head = columns.map((column) => `<th scope="col">${escaped(column)}</th>`).join('');
   const body = rows.map(([first = '', ...cells]) => {
     const rest = cells.map((cell) => {
-      const isNumber = typeof cell === 'number' || /^[\d,.]+(?: |$)/.test(cell);
+      const isNumber = typeof cell === 'number' || NUMBER.test(cell);
       return `<td${isNumber ? ' class="number"' : ''}>${shown(cell)}</td>`;
     });
     return `<tr><th scope="row">${shown(first)}</th>${rest.join('')}</tr>`;

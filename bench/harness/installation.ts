@@ -65,10 +65,14 @@ export class Installation {
     return worker;
   }
 
-  /** On the measured core. @param settings of this gateway alone. */
-  async startGateway(name: string, settings: Readonly<Record<string, unknown>> = {}): Promise<RingfillProcess> {
+  /** On the measured core. @param settings of this gateway alone. @param env added to its environment. */
+  async startGateway(
+    name: string,
+    settings: Readonly<Record<string, unknown>> = {},
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<RingfillProcess> {
     const { world } = this.#options;
-    const gateway = await this.#start(name, settings, (port) => this.#configuration(port, 0));
+    const gateway = await this.#start(name, env, (port) => ({ ...this.#configuration(port, 0), ...settings }));
     await pin(gateway.pid, [world.cores.peer]);
     return gateway;
   }
@@ -98,7 +102,7 @@ export class Installation {
 
   async #start(
     name: string,
-    settings: Readonly<Record<string, unknown>>,
+    env: Readonly<Record<string, string>>,
     configurationOn: (port: number) => object,
   ): Promise<RingfillProcess> {
     const { world } = this.#options;
@@ -107,8 +111,8 @@ export class Installation {
     const configFile = join(folder, name, 'ringfill.yml');
     const start = name === 'worker' ? startSyncWorker : startGateway;
     const started = await onPort(undefined, async (port) => {
-      writeFileSync(configFile, JSON.stringify({ ...configurationOn(port), ...settings }));
-      return await start({ folder, name, port, configFile, signal: world.signal });
+      writeFileSync(configFile, JSON.stringify(configurationOn(port)));
+      return await start({ folder, name, port, configFile, env, signal: world.signal });
     });
     return world.keep(started);
   }

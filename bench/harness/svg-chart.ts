@@ -7,7 +7,8 @@ const HEIGHT = 300;
 const LEFT = 70;
 const BOTTOM = 40;
 const TOP = 40;
-const INNER_WIDTH = WIDTH - LEFT - 10;
+const RIGHT = 30;
+const INNER_WIDTH = WIDTH - LEFT - RIGHT;
 const INNER_HEIGHT = HEIGHT - TOP - BOTTOM;
 const LEGEND_STEP = 20;
 /** Told apart in grey, too, and on dark and light ground. */
@@ -56,7 +57,11 @@ export function lineChartSvg({ title, x, y, lines, isLogarithmic = false }: Line
       text(LEFT + INNER_WIDTH / 2, HEIGHT - 6, x, 'middle'),
       ...lines.map(({ name, points: own }, index) => {
         const path = own.map(([at, value]) => `${px(xOf(at))},${px(yOf(value, top))}`).join(' ');
-        return `<polyline points="${path}" fill="none" stroke="${colour(index)}" stroke-width="2"><title>${escaped(name)}</title></polyline>`;
+        const dots = own.map(([at, value]) => {
+          const told = `${name}: ${figure(value)} ${y} at ${figure(at)} ${x}`;
+          return `<circle cx="${px(xOf(at))}" cy="${px(yOf(value, top))}" r="3" fill="${colour(index)}"><title>${escaped(told)}</title></circle>`;
+        });
+        return `<polyline points="${path}" fill="none" stroke="${colour(index)}" stroke-width="2"/>${dots.join('')}`;
       }),
       ...legend(lines.map(({ name }) => name)),
     ],
@@ -77,7 +82,7 @@ function yAxis(top: number, unit: string): string[] {
   return [
     ...steps.map((value) => {
       const y = px(yOf(value, top));
-      return `<line x1="${LEFT}" x2="${WIDTH - 10}" y1="${y}" y2="${y}" stroke="currentColor" opacity="0.2"/>${text(LEFT - 6, yOf(value, top) + 4, figure(value), 'end')}`;
+      return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" stroke="currentColor" opacity="0.2"/>${text(LEFT - 6, yOf(value, top) + 4, figure(value), 'end')}`;
     }),
     text(LEFT - 6, TOP - 10, unit, 'end'),
   ];

@@ -2,6 +2,7 @@
 import { ConfigSchema } from '../../shared/config/schema.ts';
 import type { RunningServer } from '../../stack/server-process.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
+import { profiledInto } from '../harness/cpu-profile.ts';
 import { allBelieved } from '../harness/gateways-believe.ts';
 import { Installation } from '../harness/installation.ts';
 import { createItems, itemJson, sizeOf, type Sizes } from '../harness/items.ts';
@@ -17,6 +18,8 @@ export interface LineUp {
   /** Who was left out, and why. */
   readonly notes: readonly string[];
   readonly nginxConfiguration: string | undefined;
+  /** Another gateway like one of them, every row cached; to be stopped by who wants the profile that it writes then. */
+  readonly startProfiled: (like: 'ringfill' | 'near', folder: string) => Promise<Peer & { stop(): Promise<void> }>;
 }
 
 /** `ringfill` and `fastify` are always there; the others where they can be. */
@@ -24,6 +27,7 @@ export type PeerName = 'fastify' | 'one-get' | 'nginx' | 'twemproxy' | 'ringfill
 
 const READY_WITHIN_MS = 60_000;
 const NEAR_CACHE_MEBIBYTES = 64;
+const NEAR_SETTINGS = { nearCache: { mebibytes: NEAR_CACHE_MEBIBYTES } };
 
 export interface LineUpOptions {
   readonly rows: number;
@@ -86,7 +90,7 @@ export async function startLineUp(world: BenchWorld, options: LineUpOptions): Pr
   await installation.startWorker();
   const gateways = [await installation.startGateway('ringfill')];
   if ('nearCache' in ConfigSchema.properties) {
-    gateways.push(await installation.startGateway('near', { nearCache: { mebibytes: NEAR_CACHE_MEBIBYTES } }));
+    gateways.push(await installation.startGateway('near', NEAR_SETTINGS));
   } else notes.push('ringfill with near cache was left out: this version has no such setting.');
   await allBelieved(gateways, READY_WITHIN_MS, world.signal);
   for (const { url } of gateways) await readRows({ url, table, first: 1, count: rows, signal: world.signal });
@@ -94,5 +98,13 @@ export async function startLineUp(world: BenchWorld, options: LineUpOptions): Pr
     if (gateway.name === 'near') add('near', `ringfill, near cache of ${NEAR_CACHE_MEBIBYTES} MiB`, gateway);
     else add('ringfill', 'ringfill, with sync', gateway);
   }
-  return { peers, notes, nginxConfiguration: configuration };
+  const startProfiled: LineUp['startProfiled'] = async (like, profileFolder) => {
+    const settings = like === 'near' ? NEAR_SETTINGS : {};
+    const gateway = await installation.startGateway('profiled', settings, profiledInto(profileFolder));
+    await allBelieved([gateway], READY_WITHIN_MS, world.signal);
+    const { host, port } = gateway;
+    const target = { host, port, path, expect: { kind: 'row', sizes } } as const;
+    return { name: like, what: `${like}, profiled`, target, processes: [gateway], stop: () => gateway.stop() };
+  };
+  return { peers, notes, nginxConfiguration: configuration, startProfiled };
 }

@@ -141,6 +141,7 @@ interface ColdStart {
   readonly originRowsPerSecond: readonly Point[];
   readonly latencyMs: LoadSeen['latencyMs'];
   readonly requests: number;
+  readonly unsent: number;
 }
 
 class FillBench {
@@ -200,6 +201,7 @@ class FillBench {
           .map((read, step): Point => [endOf(step), ((read - (rows[step] as number)) * 1_000) / stepMs]),
         latencyMs: seen.latencyMs,
         requests: seen.requests,
+        unsent: seen.unsent,
       };
     } finally {
       clearInterval(watch);
@@ -313,6 +315,7 @@ function blocksOf(
         columns: [
           'Zipf',
           'requests',
+          'due, not sent',
           'hits in the 1st step',
           'at a quarter',
           'at half',
@@ -322,9 +325,10 @@ function blocksOf(
           'p50 ms',
           'p99 ms',
         ],
-        rows: coldStarts.map(({ exponent, requests, hitRatio, originRowsPerSecond, latencyMs }) => [
+        rows: coldStarts.map(({ exponent, requests, unsent, hitRatio, originRowsPerSecond, latencyMs }) => [
           exponent,
           requests,
+          unsent,
           ...[0, 0.25, 0.5, 1].map((share) => `${(100 * at(hitRatio, share)).toFixed(1)} %`),
           Math.round(Math.max(0, ...originRowsPerSecond.slice(0, 3).map(([, value]) => value))),
           Math.round(at(originRowsPerSecond, 1)),

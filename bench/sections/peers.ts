@@ -1,9 +1,11 @@
 /** Hits, beside what a team would pick instead. */
+import { join } from 'node:path';
 import { type ClosedLoopSeen, isWrkInstalled, runClosedLoop } from '../generators/closed-loop.ts';
 import type { LoadSeen } from '../generators/load-spec.ts';
 import { runGenerator } from '../generators/run-generator.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
-import type { RatioKey } from '../harness/goals.ts';
+import { profileTable } from '../harness/cpu-profile.ts';
+import { type RatioKey, verdictOf } from '../harness/goals.ts';
 import type { Sizes } from '../harness/items.ts';
 import { cpuSeconds } from '../harness/processor.ts';
 import { barOf, medianOf, toldWithSpread } from '../harness/rounds.ts';
@@ -42,7 +44,7 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
-interface Open extends Pick<LoadSeen, 'latencyMs' | 'lateMs'> {
+interface Open extends Pick<LoadSeen, 'latencyMs' | 'lateMs' | 'unsent'> {
   readonly perSecond: number;
 }
 
@@ -99,9 +101,14 @@ async function measurePeers(world: BenchWorld, scaleName: ScaleName): Promise<Se
     }
   }
   await bench.check();
+  const ratios = ratiosOf(closed, batches, atCommon);
+  const missed = ratios.filter(({ key, rounds }) => verdictOf(key, medianOf(rounds)) === 'missed');
   return {
-    ratios: ratiosOf(closed, batches, atCommon),
-    blocks: blocksOf(lineUp, closed, batches, atCommon, atOwn, commonRate),
+    ratios,
+    blocks: [
+      ...blocksOf(lineUp, closed, batches, atCommon, atOwn, commonRate),
+      ...(missed.length === 0 ? [] : await bench.profiles(lineUp, missed)),
+    ],
     notes: [
       ...lineUp.notes,
       isWrkInstalled()
@@ -179,7 +186,38 @@ class PeersBench {
       seed: this.#world.seed + round,
     });
     this.#note(peer, seen.wrong, seen.examples);
-    return { perSecond: seen.requests / seen.seconds, latencyMs: seen.latencyMs, lateMs: seen.lateMs };
+    const { latencyMs, lateMs, unsent } = seen;
+    return { perSecond: seen.requests / seen.seconds, latencyMs, lateMs, unsent };
+  }
+
+  /** Of gateways under the loads whose ratios were missed. */
+  async profiles({ startProfiled }: LineUp, missed: readonly MeasuredRatio[]): Promise<Block[]> {
+    const ofBatches = missed.filter(({ key }) => key === 'batch100_to_single');
+    const ofNear = missed.filter(({ key }) => key === 'near_to_fastify');
+    const others = missed.filter((ratio) => !ofBatches.includes(ratio) && !ofNear.includes(ratio));
+    const loads = [
+      { words: 'single rows at 256 connections', like: 'ringfill', connections: 256, batch: 1, among: others },
+      { words: 'near-cache hits at 256 connections', like: 'near', connections: 256, batch: 1, among: ofNear },
+      {
+        words: `batches of 100 at ${BATCH_CONNECTIONS} connections`,
+        like: 'ringfill',
+        connections: BATCH_CONNECTIONS,
+        batch: 100,
+        among: ofBatches,
+      },
+    ] as const;
+    const blocks: Block[] = [];
+    for (const { words, like, connections, batch, among } of loads.filter((load) => load.among.length > 0)) {
+      this.#world.say(`  profile of ${words}, for what was missed`);
+      const folder = join(this.#world.folder, `profile-${like}-${batch}`);
+      const peer = await startProfiled(like, folder);
+      await this.#load(peer, connections, batch, this.#scale.warmUpSeconds, 0);
+      await peer.stop();
+      const names = among.map(({ key }) => key).join(', ');
+      const caption = `Where its time went, its start included: ${words}, by V8’s samples; for what was missed: ${names}`;
+      blocks.push({ kind: 'table', table: profileTable(folder, caption) });
+    }
+    return blocks;
   }
 
   async #load(
@@ -288,9 +326,10 @@ function blocksOf(
           seen.map(({ lateMs }) => lateMs.p99),
           2,
         ),
+        told(seen.map(({ unsent }) => unsent)),
       ];
     });
-  const openColumns = ['peer', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'sent late, p99 ms'];
+  const openColumns = ['peer', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'sent late, p99 ms', 'not sent'];
   const commonBars = (['p50', 'p99', 'p999'] as const).map((name) => ({
     name: name === 'p999' ? 'p99.9' : name,
     bars: among.map((peer) => {
