@@ -10,7 +10,7 @@ import { startNodePeer } from '../peers/start-peer.ts';
 import type { RunningServer } from '../../stack/server-process.ts';
 import { loopback } from '../../stack/ports.ts';
 import type { ArchitectureName, ComparisonSettings } from './figures.ts';
-import type { RedisShards } from './redis-shards.ts';
+import type { RedisShards } from '../harness/redis-shards.ts';
 
 export interface ArchitectureOptions {
   readonly world: BenchWorld;

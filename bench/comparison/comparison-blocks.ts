@@ -10,6 +10,8 @@ import {
 } from './figures.ts';
 import { inMs, inPercent, inRate, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
 
+type CourseFigure = 'hitRatio' | 'originRows';
+
 interface NamedWorkload {
   readonly name: string;
   /** One for each architecture, in their order. */
@@ -19,7 +21,7 @@ interface NamedWorkload {
 export function comparisonBlocks(settings: ComparisonSettings, architectures: readonly ArchitectureFigures[]): Block[] {
   const workloads = workloadsOf(architectures);
   const cached = architectures.filter(({ cold, lost }) => cold !== undefined && lost !== undefined);
-  const lines = (of: 'cold' | 'lost', title: string, y: string, figure: keyof Course) =>
+  const lines = (of: 'cold' | 'lost', title: string, y: string, figure: CourseFigure) =>
     ({
       kind: 'lines',
       chart: {
@@ -118,14 +120,29 @@ function workloadTable(
 function notRight({ statuses, unsent }: Workload): string {
   const others = Object.entries(statuses).filter(([status]) => status !== '200');
   const all = others.reduce((sum, [, times]) => sum + times, 0) + unsent;
-  const told = [...others.map(([status, times]) => `${status}: ${times}`), ...(unsent === 0 ? [] : [`unsent: ${unsent}`])];
+  const told = [
+    ...others.map(([status, times]) => `${status}: ${times}`),
+    ...(unsent === 0 ? [] : [`unsent: ${unsent}`]),
+  ];
   return all === 0 ? '0' : `${all} (${told.join(', ')})`;
 }
 
-function freshnessTable({ ttlSeconds }: ComparisonSettings, architectures: readonly ArchitectureFigures[]): FigureTable {
+function freshnessTable(
+  { ttlSeconds }: ComparisonSettings,
+  architectures: readonly ArchitectureFigures[],
+): FigureTable {
   return {
     caption: `From COMMIT to the first answer with the change (TTL: ${ttlSeconds} s), and how old answers were that were old`,
-    columns: ['architecture', 'p50', 'p99', 'longest', 'old answers, p50', 'p99', 'oldest', 'the last change of the burst'],
+    columns: [
+      'architecture',
+      'p50',
+      'p99',
+      'longest',
+      'old answers, p50',
+      'p99',
+      'oldest',
+      'the last change of the burst',
+    ],
     rows: architectures.map((one) => {
       const [reads] = one.reads;
       const old = reads?.oldMs ?? { p50: 0, p99: 0, max: 0 };
@@ -206,16 +223,20 @@ function costTable(architectures: readonly ArchitectureFigures[]): FigureTable {
         share(cpu?.redis),
         ...(sync === undefined
           ? ['-', '-', '-', '-']
-          : [share(cpu?.worker), share(cpu?.broker), Math.round(sync.workerMebibytes), Math.round(sync.brokerMebibytes)]),
+          : [
+              share(cpu?.worker),
+              share(cpu?.broker),
+              Math.round(sync.workerMebibytes),
+              Math.round(sync.brokerMebibytes),
+            ]),
         redisBytesARow === undefined ? '-' : Math.round(redisBytesARow * MEBIBYTES_A_MILLION_ROWS),
       ];
     }),
   };
 }
 
-function pointsOf(course: Course, figure: keyof Course): (readonly [number, number])[] {
-  const values = course[figure];
-  return typeof values === 'number' ? [] : values.map((value, index) => [(index + 1) * course.stepSeconds, value] as const);
+function pointsOf(course: Course, figure: CourseFigure): (readonly [number, number])[] {
+  return course[figure].map((value, index) => [(index + 1) * course.stepSeconds, value] as const);
 }
 
 function wordsOf({ name }: ArchitectureFigures): string {

@@ -44,7 +44,7 @@ export class Visibility {
    */
   async measure(first: number, count: number, overMs: number): Promise<number[]> {
     const ids = Array.from({ length: count }, (_, index) => first + index);
-    for (const id of ids) await this.#counter(id);
+    await Promise.all(ids.map((id) => this.#counter(id)));
     const startedAt = performance.now();
     return await Promise.all(
       ids.map(async (id, index) => {

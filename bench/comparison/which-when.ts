@@ -42,7 +42,7 @@ function freshness(architectures: Architectures, { ttlSeconds }: ComparisonSetti
   });
   const [fresh, late] = parted(ALL, (name) => architectures[name].visibleMs.p99 <= FRESH_MS);
   return (
-    `Freshness. From COMMIT to the first answer with the change, median and p99: ${seen} (its TTL is ${ttlSeconds} s where one decides). ` +
+    `Freshness. From COMMIT to the first answer with the change, median and p99: ${seen} (the TTL is ${ttlSeconds} s). ` +
     `Where an answer may not be ${inMs(FRESH_MS)} old: ${words(fresh)}${late.length === 0 ? '' : `; not ${words(late, 'or')}`}.`
   );
 }
@@ -161,7 +161,7 @@ function harmed(title: string, done: string, of: 'cold' | 'lost', architectures:
         : `${errors} of ${requests.toLocaleString('en-US')} requests failed, for ${inMs(errorsUntilMs)}`;
     const times = before >= 1 ? `, ${inTimes(worst, before)} what it was` : '';
     const back = hitRatioBackMs === undefined ? 'hits not back by the end' : `hits back after ${inMs(hitRatioBackMs)}`;
-    return `${failed}, ${back}, ${inRate(worst)} rows of MySQL in the worst second${times}`;
+    return `${failed}, ${back}, ${inRate(worst)} rows read by MySQL in the worst second${times}`;
   });
   const [whole, failing] = parted(CACHES, (name) => seen(name).errors === 0);
   const worst = (name: ArchitectureName) => seen(name).figures.originRowsWorstSecond;
@@ -196,7 +196,9 @@ function changeMicros({ reads: [low], burst: high }: ArchitectureFigures): numbe
   const cpu = (of: typeof high.cpu) => of.worker + of.broker;
   const more = low === undefined ? 0 : cpu(high.cpu) - cpu(low.cpu);
   const changes = low === undefined ? 0 : high.writesPerSecond - low.writesPerSecond;
-  return more > 0 && changes > 0 ? (1e6 * more) / changes : (1e6 * cpu(high.cpu)) / Math.max(1e-9, high.writesPerSecond);
+  return more > 0 && changes > 0
+    ? (1e6 * more) / changes
+    : (1e6 * cpu(high.cpu)) / Math.max(1e-9, high.writesPerSecond);
 }
 
 function writesForReads(ratio: number): string {

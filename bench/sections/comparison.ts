@@ -7,10 +7,10 @@ import {
   type ArchitectureName,
   ARCHITECTURES,
 } from '../comparison/figures.ts';
-import { RedisShards } from '../comparison/redis-shards.ts';
 import { whichWhen } from '../comparison/which-when.ts';
 import { Workloads } from '../comparison/workloads.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
+import { RedisShards } from '../harness/redis-shards.ts';
 import type { ScaleName, Section, SectionResult } from '../harness/section.ts';
 
 interface Scale {
@@ -51,17 +51,17 @@ const SCALES: Readonly<Record<ScaleName, Scale>> = {
   quick: {
     rows: 40_000,
     warmRows: 4_000,
-    ttlSeconds: 3,
+    ttlSeconds: 2,
     rates: [
-      { perSecond: 400, seconds: 6 },
-      { perSecond: 1_200, seconds: 3 },
+      { perSecond: 300, seconds: 5 },
+      { perSecond: 900, seconds: 3 },
     ],
-    perSecond: 400,
-    tailSeconds: 6,
-    burstSeconds: 4,
+    perSecond: 300,
+    tailSeconds: 5,
+    burstSeconds: 3,
     burstRowsATransaction: 500,
-    coldSeconds: 8,
-    lostSeconds: 10,
+    coldSeconds: 6,
+    lostSeconds: 8,
     probes: 60,
   },
   tiny: {

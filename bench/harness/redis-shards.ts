@@ -37,8 +37,6 @@ export class RedisShards {
   /** Whether each says that it has every row of its mirrors. */
   async areComplete(keyPrefix: string): Promise<boolean> {
     const stamps = await Promise.all(this.#shards.map((shard) => shard.getBuffer(stampKey(keyPrefix))));
-    return stamps.every(
-      (stored) => stored !== null && Object.keys(decodeStamp(stored)?.complete ?? {}).length > 0,
-    );
+    return stamps.every((stored) => stored !== null && Object.keys(decodeStamp(stored)?.complete ?? {}).length > 0);
   }
 }
