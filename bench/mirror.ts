@@ -21,6 +21,7 @@ import { demoAccount } from '../stack/demo-data/load.ts';
 import { chooseFreePort } from '../stack/ports.ts';
 import { startSyncWorker } from '../stack/ringfill-process.ts';
 import { startStack } from '../stack/stack.ts';
+import { cpuSeconds as cpuSecondsOf } from './harness/processor.ts';
 import { runAudit } from './run-audit.ts';
 
 const TABLE = 'bench.items';
@@ -215,13 +216,7 @@ async function readCounters(): Promise<Counters> {
 
 /** User and system time since they were started. */
 function cpuSeconds(worker: number): { readonly mysql: number; readonly worker: number; readonly shards: number } {
-  // proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms.
-  const read = (pid: number) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  };
+  const read = (pid: number) => cpuSecondsOf([pid]);
   const ofShards = stack.shards.reduce((sum, { server }) => sum + read(server.pid), 0);
   return { mysql: read(stack.mysql.pid), worker: read(worker), shards: ofShards };
 }

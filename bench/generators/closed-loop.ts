@@ -5,10 +5,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import type { BenchWorld } from '../harness/bench-world.ts';
 import { runGenerator } from './run-generator.ts';
 import type { LoadSpec } from './load-spec.ts';
-import { runTool } from './run-tool.ts';
+import { runTool, type Surroundings } from './run-tool.ts';
 
 export interface ClosedLoop {
   readonly target: Pick<LoadSpec, 'host' | 'port' | 'path' | 'expect'>;
@@ -35,7 +34,7 @@ export function isWrkInstalled(): boolean {
   return spawnSync('wrk', ['--version'], { stdio: 'ignore' }).error === undefined;
 }
 
-export async function runClosedLoop(world: BenchWorld, loop: ClosedLoop): Promise<ClosedLoopSeen> {
+export async function runClosedLoop(world: Surroundings, loop: ClosedLoop): Promise<ClosedLoopSeen> {
   const { target, first, count, connections, batch, seconds, seed } = loop;
   if (!isWrkInstalled() || !Number.isInteger(seconds)) {
     const seen = await runGenerator(world, {

@@ -3,9 +3,12 @@ import { spawn } from 'node:child_process';
 import { guard } from '../../stack/guard.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
 
+/** What a program needs to know of the world. */
+export type Surroundings = Pick<BenchWorld, 'cores' | 'signal'>;
+
 /** Rejects with its last words where it fails; it ends with the world's signal. */
 export async function runTool(
-  { cores, signal }: BenchWorld,
+  { cores, signal }: Surroundings,
   core: 'peer' | 'generator',
   file: string,
   args: readonly string[],

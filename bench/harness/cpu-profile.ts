@@ -28,8 +28,11 @@ export function profiledInto(folder: string): Readonly<Record<string, string>> {
   return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` };
 }
 
-/** The largest of the folder, which is the main thread's. Throws where there is none. */
-export function profileTable(folder: string, caption: string): FigureTable {
+/**
+ * Of the largest profile in the folder, which is the main thread's. Throws where there is none.
+ * @param lastSeconds before the process' end: what came earlier was its start.
+ */
+export function profileTable(folder: string, caption: string, lastSeconds: number): FigureTable {
   const profiles = readdirSync(folder)
     .filter((file) => file.endsWith('.cpuprofile'))
     .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as Profile);
@@ -37,9 +40,12 @@ export function profileTable(folder: string, caption: string): FigureTable {
   if (profile === undefined) throw new Error(`no profile was written into ${folder}`);
   const placeOf = new Map(profile.nodes.map(({ id, callFrame }) => [id, placeOfFrame(callFrame)]));
   const micros = new Map<string, number>();
-  for (const [index, id] of profile.samples.entries()) {
-    const place = placeOf.get(id) ?? '';
-    micros.set(place, (micros.get(place) ?? 0) + (profile.timeDeltas[index] ?? 0));
+  let left = 1e6 * lastSeconds;
+  for (let index = profile.samples.length - 1; index >= 0 && left > 0; index -= 1) {
+    const place = placeOf.get(profile.samples[index] as number) ?? '';
+    const spent = profile.timeDeltas[index] ?? 0;
+    micros.set(place, (micros.get(place) ?? 0) + spent);
+    left -= spent;
   }
   micros.delete('(idle)');
   const all = [...micros.values()].reduce((sum, one) => sum + one, 0);

@@ -26,6 +26,25 @@ export interface BareReaderSeen {
   readonly seconds: number;
   readonly rows: number;
   readonly bytes: number;
+  /** Of the process meanwhile, for each row. */
+  readonly cpuMicros: number;
+}
+
+/** From the first row on. */
+class Clock {
+  #startedAt: number | undefined;
+  #cpuAt: NodeJS.CpuUsage | undefined;
+
+  start(): void {
+    this.#startedAt ??= performance.now();
+    this.#cpuAt ??= process.cpuUsage();
+  }
+
+  seen(rows: number, bytes: number): BareReaderSeen {
+    const { user, system } = process.cpuUsage(this.#cpuAt);
+    const seconds = (performance.now() - (this.#startedAt ?? 0)) / 1_000;
+    return { seconds, rows, bytes, cpuMicros: (user + system) / rows };
+  }
 }
 
 const settings = settingsOf<BareReaderSettings>();
@@ -33,16 +52,17 @@ const settings = settingsOf<BareReaderSettings>();
 async function readByZongji({ url, serverId, from, rows, column }: BareReaderSettings): Promise<BareReaderSeen> {
   const zongji = new ZongJi({ ...mysqlOptions(url) });
   const all = Promise.withResolvers<BareReaderSeen>();
-  let [seen, bytes, startedAt] = [0, 0, 0];
+  const clock = new Clock();
+  let [seen, bytes] = [0, 0];
   zongji.on('error', all.reject);
   zongji.on('binlog', (event) => {
     if (event.getEventName() !== 'writerows') return;
-    if (startedAt === 0) startedAt = performance.now();
+    clock.start();
     for (const row of (event as unknown as { rows: Record<string, string>[] }).rows) {
       seen += 1;
       bytes += row[column]?.length ?? 0;
     }
-    if (seen >= rows) all.resolve({ seconds: (performance.now() - startedAt) / 1_000, rows: seen, bytes });
+    if (seen >= rows) all.resolve(clock.seen(seen, bytes));
   });
   zongji.start({ serverId, filename: from.file, position: from.position, includeEvents: ['tablemap', 'writerows'] });
   return await all.promise;
@@ -58,10 +78,11 @@ async function readByRingfill({ url, serverId, from, rows, column }: BareReaderS
     heartbeatMs: 500,
     silenceMs: 10_000,
   });
-  let [seen, bytes, startedAt] = [0, 0, 0];
+  const clock = new Clock();
+  let [seen, bytes] = [0, 0];
   for await (const event of reader.events()) {
     if (event.kind !== 'rows') continue;
-    if (startedAt === 0) startedAt = performance.now();
+    clock.start();
     const at = event.table.columns.findIndex(({ name }) => name === column);
     for (const { after } of event.rows) {
       seen += 1;
@@ -69,7 +90,7 @@ async function readByRingfill({ url, serverId, from, rows, column }: BareReaderS
     }
     if (seen >= rows) break;
   }
-  return { seconds: (performance.now() - startedAt) / 1_000, rows: seen, bytes };
+  return clock.seen(seen, bytes);
 }
 
 const seen = await (settings.reader === 'zongji' ? readByZongji(settings) : readByRingfill(settings));

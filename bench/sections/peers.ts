@@ -1,17 +1,29 @@
 /** Hits, beside what a team would pick instead. */
 import { join } from 'node:path';
 import { type ClosedLoopSeen, isWrkInstalled, runClosedLoop } from '../generators/closed-loop.ts';
-import type { LoadSeen } from '../generators/load-spec.ts';
 import { runGenerator } from '../generators/run-generator.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
 import { profileTable } from '../harness/cpu-profile.ts';
-import { type RatioKey, verdictOf } from '../harness/goals.ts';
+import { verdictOf } from '../harness/goals.ts';
 import type { Sizes } from '../harness/items.ts';
 import { cpuSeconds } from '../harness/processor.ts';
-import { barOf, medianOf, toldWithSpread } from '../harness/rounds.ts';
+import { medianOf } from '../harness/rounds.ts';
 import type { Block, MeasuredRatio, ScaleName, Section, SectionResult } from '../harness/section.ts';
 import { type LineUp, type PeerName, startLineUp } from '../peers/line-up.ts';
+import {
+  BATCH_CONNECTIONS,
+  BATCHES,
+  CONNECTIONS,
+  isRingfill,
+  type Measured,
+  nameOf,
+  type Open,
+  type PeersMeasured,
+  ratiosOf,
+  type Rounds,
+} from '../peers/measured.ts';
 import { type Peer, pidsOf } from '../peers/peer.ts';
+import { blocksOf } from '../peers/peers-report.ts';
 
 interface Scale {
   readonly rows: number;
@@ -29,27 +41,10 @@ const SCALES: Readonly<Record<ScaleName, Scale>> = {
   tiny: { rows: 300, rounds: 1, seconds: 0.2, warmUpSeconds: 1, openRounds: 1, openSeconds: 0.3 },
 };
 const SIZES: Sizes = { kind: 'fixed', bytes: 150 };
-const CONNECTIONS = [1, 32, 256] as const;
-const BATCHES = [1, 10, 100] as const;
-/** Of the batches, single rows included. */
-const BATCH_CONNECTIONS = 32;
 const OPEN_CONNECTIONS = 128;
 const CHECK_CONNECTIONS = 16;
 /** An open loop beyond what a peer can do tells nothing but that. */
 const CAPACITY_SHARE_MAX = 0.9;
-
-/** Of one peer in one round. */
-interface Measured {
-  readonly perSecond: number;
-  readonly cpuMicros: number;
-}
-
-interface Open extends Pick<LoadSeen, 'latencyMs' | 'lateMs' | 'unsent'> {
-  readonly perSecond: number;
-}
-
-/** One figure a round. */
-type Rounds<Figure> = Map<PeerName, Figure[]>;
 
 export const peers: Section = {
   name: 'peers',
@@ -88,27 +83,26 @@ async function measurePeers(world: BenchWorld, scaleName: ScaleName): Promise<Se
   const most = closed.get(256) as Rounds<Measured>;
   const capacityOf = (name: PeerName) => medianOf((most.get(name) ?? []).map(({ perSecond }) => perSecond));
   const commonRate = Math.round(capacityOf('ringfill') / 2);
-  const atCommon: Rounds<Open> = new Map();
-  const atOwn: Rounds<Open> = new Map();
+  const atCommonRate: Rounds<Open> = new Map();
+  const atOwnRate: Rounds<Open> = new Map();
   for (let round = 1; round <= scale.openRounds; round += 1) {
     world.say(`  round ${round} of ${scale.openRounds}, open loop`);
     for (const peer of lineUp.peers) {
       const capacity = capacityOf(nameOf(peer));
-      if (commonRate <= capacity * CAPACITY_SHARE_MAX) add(atCommon, peer, await bench.open(peer, commonRate, round));
+      if (commonRate <= capacity * CAPACITY_SHARE_MAX)
+        add(atCommonRate, peer, await bench.open(peer, commonRate, round));
       // For ringfill it is the same rate.
-      const own = peer.name === 'ringfill' ? atCommon.get('ringfill')?.at(-1) : undefined;
-      add(atOwn, peer, own ?? (await bench.open(peer, Math.round(capacity / 2), round)));
+      const own = peer.name === 'ringfill' ? atCommonRate.get('ringfill')?.at(-1) : undefined;
+      add(atOwnRate, peer, own ?? (await bench.open(peer, Math.round(capacity / 2), round)));
     }
   }
   await bench.check();
-  const ratios = ratiosOf(closed, batches, atCommon);
+  const measured: PeersMeasured = { closed, batches, commonRate, atCommonRate, atOwnRate };
+  const ratios = ratiosOf(measured);
   const missed = ratios.filter(({ key, rounds }) => verdictOf(key, medianOf(rounds)) === 'missed');
   return {
     ratios,
-    blocks: [
-      ...blocksOf(lineUp, closed, batches, atCommon, atOwn, commonRate),
-      ...(missed.length === 0 ? [] : await bench.profiles(lineUp, missed)),
-    ],
+    blocks: [...blocksOf(lineUp, measured), ...(missed.length === 0 ? [] : await bench.profiles(lineUp, missed))],
     notes: [
       ...lineUp.notes,
       isWrkInstalled()
@@ -122,8 +116,8 @@ async function measurePeers(world: BenchWorld, scaleName: ScaleName): Promise<Se
       commonRate,
       closed: plain(closed),
       batches: plain(batches),
-      openAtCommonRate: Object.fromEntries(atCommon),
-      openAtHalfOfOwnCapacity: Object.fromEntries(atOwn),
+      openAtCommonRate: Object.fromEntries(atCommonRate),
+      openAtHalfOfOwnCapacity: Object.fromEntries(atOwnRate),
     },
   };
 }
@@ -214,8 +208,8 @@ class PeersBench {
       await this.#load(peer, connections, batch, this.#scale.warmUpSeconds, 0);
       await peer.stop();
       const names = among.map(({ key }) => key).join(', ');
-      const caption = `Where its time went, its start included: ${words}, by V8’s samples; for what was missed: ${names}`;
-      blocks.push({ kind: 'table', table: profileTable(folder, caption) });
+      const caption = `Where its time went: ${words}, by V8’s samples; for what was missed: ${names}`;
+      blocks.push({ kind: 'table', table: profileTable(folder, caption, this.#scale.warmUpSeconds) });
     }
     return blocks;
   }
@@ -246,158 +240,9 @@ class PeersBench {
   }
 }
 
-function nameOf({ name }: Peer): PeerName {
-  return name as PeerName;
-}
-
-function isRingfill({ name }: Peer): boolean {
-  return name === 'ringfill' || name === 'near';
-}
-
 function add<Figure>(rounds: Rounds<Figure> | undefined, peer: Peer, figure: Figure): void {
   const name = nameOf(peer);
   rounds?.set(name, [...(rounds.get(name) ?? []), figure]);
-}
-
-function ratiosOf(
-  closed: ReadonlyMap<number, Rounds<Measured>>,
-  batches: ReadonlyMap<number, Rounds<Measured>>,
-  open: Rounds<Open>,
-): MeasuredRatio[] {
-  const figures = (connections: number, name: PeerName, of: keyof Measured) =>
-    (closed.get(connections)?.get(name) ?? []).map((measured) => measured[of]);
-  const ratio = (key: RatioKey, over: readonly number[], under: readonly number[]): MeasuredRatio[] =>
-    over.length === 0 || under.length === 0
-      ? []
-      : [{ key, rounds: over.map((figure, round) => figure / (under[round] as number)) }];
-  const rowsPerSecond = (batch: number) =>
-    (batches.get(batch)?.get('ringfill') ?? []).map(({ perSecond }) => perSecond * batch);
-  const p99 = (name: PeerName) => (open.get(name) ?? []).map(({ latencyMs }) => latencyMs.p99);
-  return [
-    ...ratio('hits_to_nginx', figures(256, 'ringfill', 'perSecond'), figures(256, 'nginx', 'perSecond')),
-    ...ratio('hits32_to_nginx', figures(32, 'ringfill', 'perSecond'), figures(32, 'nginx', 'perSecond')),
-    ...ratio('hit_cpu_to_fastify', figures(256, 'ringfill', 'cpuMicros'), figures(256, 'fastify', 'cpuMicros')),
-    ...ratio('near_to_fastify', figures(256, 'near', 'perSecond'), figures(256, 'fastify', 'perSecond')),
-    ...ratio('batch100_to_single', rowsPerSecond(100), rowsPerSecond(1)),
-    ...ratio('p99_to_fastify', p99('ringfill'), p99('fastify')),
-  ];
-}
-
-function blocksOf(
-  { peers: among, nginxConfiguration }: LineUp,
-  closed: ReadonlyMap<number, Rounds<Measured>>,
-  batches: ReadonlyMap<number, Rounds<Measured>>,
-  atCommon: Rounds<Open>,
-  atOwn: Rounds<Open>,
-  commonRate: number,
-): Block[] {
-  const of = (rounds: Rounds<Measured> | undefined, peer: Peer, figure: keyof Measured) =>
-    (rounds?.get(nameOf(peer)) ?? []).map((measured) => measured[figure]);
-  const told = (values: readonly number[], digits = 0) =>
-    values.length === 0 ? 'left out' : toldWithSpread(values, digits);
-  const columns = ['peer', 'what', ...CONNECTIONS.map((connections) => `${connections} connections`)];
-  const bars = (figure: keyof Measured) =>
-    CONNECTIONS.map((connections) => ({
-      name: `${connections} connections`,
-      bars: among.map((peer) => barOf(of(closed.get(connections), peer, figure))),
-    }));
-  const series = among.map(({ name }) => name);
-  const byConnections = (figure: keyof Measured, digits: number) =>
-    among.map((peer) => [
-      peer.name,
-      peer.what,
-      ...CONNECTIONS.map((connections) => told(of(closed.get(connections), peer, figure), digits)),
-    ]);
-  const openRows = (rounds: Rounds<Open>) =>
-    among.map((peer) => {
-      const seen = rounds.get(nameOf(peer)) ?? [];
-      const latency = (name: 'p50' | 'p99' | 'p999') =>
-        told(
-          seen.map(({ latencyMs }) => latencyMs[name]),
-          2,
-        );
-      return [
-        peer.name,
-        told(seen.map(({ perSecond }) => perSecond)),
-        latency('p50'),
-        latency('p99'),
-        latency('p999'),
-        told(
-          seen.map(({ lateMs }) => lateMs.p99),
-          2,
-        ),
-        told(seen.map(({ unsent }) => unsent)),
-      ];
-    });
-  const openColumns = ['peer', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'sent late, p99 ms', 'not sent'];
-  const commonBars = (['p50', 'p99', 'p999'] as const).map((name) => ({
-    name: name === 'p999' ? 'p99.9' : name,
-    bars: among.map((peer) => {
-      const seen = atCommon.get(nameOf(peer));
-      return seen && barOf(seen.map(({ latencyMs }) => latencyMs[name]));
-    }),
-  }));
-  const batched = among.filter(isRingfill);
-  const rowsPerSecond = (batch: number, peer: Peer) =>
-    of(batches.get(batch), peer, 'perSecond').map((perSecond) => perSecond * batch);
-  return [
-    {
-      kind: 'bars',
-      chart: { title: 'Throughput, closed loop', unit: 'requests/s', series, groups: bars('perSecond') },
-    },
-    {
-      kind: 'table',
-      table: { caption: 'Requests/s: median (least to most)', columns, rows: byConnections('perSecond', 0) },
-    },
-    { kind: 'bars', chart: { title: 'CPU a request', unit: 'µs', series, groups: bars('cpuMicros') } },
-    {
-      kind: 'table',
-      table: { caption: 'CPU a request, µs: median (least to most)', columns, rows: byConnections('cpuMicros', 1) },
-    },
-    {
-      kind: 'bars',
-      chart: { title: `Latency at ${commonRate} requests/s, open loop`, unit: 'ms', series, groups: commonBars },
-    },
-    {
-      kind: 'table',
-      table: {
-        caption: `Latency from the due time at the same rate for all, half of ringfill’s capacity: ${commonRate} requests/s. Left out: whose capacity that nearly is.`,
-        columns: openColumns,
-        rows: openRows(atCommon),
-      },
-    },
-    {
-      kind: 'table',
-      table: {
-        caption: 'Latency from the due time, each at half of its own capacity (at 256 connections)',
-        columns: openColumns,
-        rows: openRows(atOwn),
-      },
-    },
-    {
-      kind: 'bars',
-      chart: {
-        title: 'Batches',
-        unit: 'rows/s',
-        series: batched.map(({ name }) => name),
-        groups: BATCHES.map((batch) => ({
-          name: `${batch} ids`,
-          bars: batched.map((peer) => barOf(rowsPerSecond(batch, peer))),
-        })),
-      },
-    },
-    {
-      kind: 'table',
-      table: {
-        caption: `Rows/s by ids in a request, at ${BATCH_CONNECTIONS} connections`,
-        columns: ['peer', ...BATCHES.map(String)],
-        rows: batched.map((peer) => [peer.name, ...BATCHES.map((batch) => told(rowsPerSecond(batch, peer)))]),
-      },
-    },
-    ...(nginxConfiguration === undefined
-      ? []
-      : [{ kind: 'text', caption: 'nginx’s configuration', text: nginxConfiguration } as const]),
-  ];
 }
 
 function plain(byNumber: ReadonlyMap<number, Rounds<Measured>>): object {

@@ -9,7 +9,7 @@ import type { LogPosition } from '../../shared/version/version.ts';
 import { cpuSeconds, peakMebibytes } from '../harness/processor.ts';
 import { placeOf } from '../harness/installation.ts';
 import type { BareReaderSeen, BareReaderSettings } from '../peers/bare-reader.ts';
-import { FILLER_BYTES, type SyncGround } from './sync-ground.ts';
+import { NOTE_BYTES, type SyncGround } from './sync-ground.ts';
 
 export interface Backlog {
   readonly rows: number;
@@ -21,6 +21,9 @@ export interface Backlog {
   readonly workerPeakMebibytes: number;
   readonly zongjiPerSecond: number;
   readonly readerPerSecond: number;
+  /** A row. */
+  readonly zongjiCpuMicros: number;
+  readonly readerCpuMicros: number;
 }
 
 const LOOK_EVERY_MS = 10;
@@ -68,6 +71,8 @@ export async function measureBacklog(ground: SyncGround, first: number, rows: nu
     workerPeakMebibytes,
     zongjiPerSecond: rows / zongji.seconds,
     readerPerSecond: rows / reader.seconds,
+    zongjiCpuMicros: zongji.cpuMicros,
+    readerCpuMicros: reader.cpuMicros,
   };
 }
 
@@ -86,11 +91,11 @@ async function readBare(
     serverId: BARE_SERVER_ID,
     from,
     rows,
-    column: 'filler',
+    column: 'note',
   };
   writeFileSync(file, JSON.stringify(settings));
   const seen = JSON.parse(await runTool(world, 'peer', process.execPath, [BARE_READER, file])) as BareReaderSeen;
-  if (seen.rows !== rows || seen.bytes !== rows * FILLER_BYTES) {
+  if (seen.rows !== rows || seen.bytes !== rows * NOTE_BYTES) {
     throw new Error(`the bare reader ${reader} has seen ${seen.rows} rows with ${seen.bytes} bytes of ${rows}`);
   }
   return seen;

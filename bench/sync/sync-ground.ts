@@ -4,14 +4,20 @@ import { Installation } from '../harness/installation.ts';
 import { pin } from '../harness/processor.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 
-/** About 1 KB in the binlog. */
-export const FILLER_BYTES = 900;
+/**
+ * A row as applications have them, of about 1 KB in the binlog: one of few columns and a long text would be nothing to decode,
+ * for a reader that takes texts as they lie.
+ */
+const COLUMNS = `id INT PRIMARY KEY, counter INT NOT NULL, customer BIGINT NOT NULL, state VARCHAR(20) NOT NULL,
+  price DECIMAL(10,2) NOT NULL, quantity SMALLINT NOT NULL, weight DOUBLE NOT NULL, created DATETIME NOT NULL,
+  changed DATETIME(3) NOT NULL, name VARCHAR(60) NOT NULL, email VARCHAR(80), note VARCHAR(1000) NOT NULL`;
+export const NOTE_BYTES = 800;
 const ROWS_A_STATEMENT = 1_000;
 
 export class SyncGround {
   readonly world: BenchWorld;
   readonly installation: Installation;
-  /** `db.rows_`: id, counter, filler. */
+  /** `db.name`: id, counter, and what makes a row of it. */
   readonly table: string;
 
   private constructor(world: BenchWorld, name: string) {
@@ -23,9 +29,7 @@ export class SyncGround {
   /** @param name of its table, its keys and its queues. */
   static async create(world: BenchWorld, name: string): Promise<SyncGround> {
     const ground = new SyncGround(world, name);
-    await world.admin.query(
-      `CREATE TABLE ${ground.table} (id INT PRIMARY KEY, counter INT NOT NULL, filler VARCHAR(1000) NOT NULL) ENGINE = InnoDB`,
-    );
+    await world.admin.query(`CREATE TABLE ${ground.table} (${COLUMNS}) ENGINE = InnoDB`);
     return ground;
   }
 
@@ -45,7 +49,14 @@ export class SyncGround {
   }
 
   insertStatement(first: number, count: number): string {
-    const rows = Array.from({ length: count }, (_, index) => `(${first + index}, 0, REPEAT('x', ${FILLER_BYTES}))`);
+    const rows = Array.from({ length: count }, (_, index) => {
+      const id = first + index;
+      const email = id % 5 === 0 ? 'NULL' : `'customer${id}@example.org'`;
+      return (
+        `(${id}, 0, ${7_000_000_000 + id}, 'delivered', ${id % 1_000}.95, ${id % 100}, ${id / 8}, '2026-01-02 03:04:05', ` +
+        `'2026-01-02 03:04:05.678', 'customer number ${id}', ${email}, REPEAT('x', ${NOTE_BYTES}))`
+      );
+    });
     return `INSERT INTO ${this.table} VALUES ${rows.join(', ')}`;
   }
 }
