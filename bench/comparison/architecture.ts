@@ -59,9 +59,13 @@ export class Architecture {
     return `http://${loopback}:${this.#running.port}`;
   }
 
+  get gatewayPid(): number {
+    return this.#running.pid;
+  }
+
   /** Whose CPU it costs to answer. */
   get gatewayPids(): number[] {
-    return withChildren(this.#running.pid);
+    return withChildren(this.gatewayPid);
   }
 
   /** Nothing without sync. */

@@ -87,6 +87,8 @@ function workloadTable(
       'p50 ms',
       'p99 ms',
       'p99.9 ms',
+      'sent late, p99 ms',
+      'gateway waited for a core',
       'hits',
       'queries/s',
       'rows/s',
@@ -95,7 +97,7 @@ function workloadTable(
     ],
     rows: workloads.flatMap(({ name, of }) =>
       of.map((workload, index) => {
-        const { writesPerSecond, requests, latencyMs, hitRatio, origin, oldShare, oldMs } = workload;
+        const { writesPerSecond, requests, latencyMs, lateMs, cpu, hitRatio, origin, oldShare, oldMs } = workload;
         return [
           name,
           wordsOf(architectures[index] as ArchitectureFigures),
@@ -105,6 +107,8 @@ function workloadTable(
           latencyMs.p50.toFixed(2),
           latencyMs.p99.toFixed(2),
           latencyMs.p999.toFixed(2),
+          lateMs.p99.toFixed(2),
+          inPercent(cpu.gatewayWaited),
           inPercent(hitRatio),
           inRate(origin.queries),
           inRate(origin.rows),

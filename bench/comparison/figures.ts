@@ -53,6 +53,8 @@ export interface Workload {
   readonly statuses: Readonly<Record<string, number>>;
   /** From the due time. */
   readonly latencyMs: Readonly<Record<'p50' | 'p99' | 'p999' | 'max', number>>;
+  /** How much later than due requests were sent, because whoever sends them was held up. */
+  readonly lateMs: Percentiles;
   readonly hitRatio: number;
   readonly origin: OriginRate;
   /** Of all answers, those whose row had been replaced when they were asked for. */
@@ -70,9 +72,11 @@ export interface OriginRate {
   readonly rows: number;
 }
 
-/** Shares of one core, but for the first. By the kernel's accounts. */
+/** By the kernel's accounts; shares of one core, but for the first. */
 export interface Cpu {
   readonly gatewayMicrosARequest: number;
+  /** For how much of the time the gateway's main thread wanted a core, and something else had it. 0 where the kernel does not say. */
+  readonly gatewayWaited: number;
   readonly mysql: number;
   readonly redis: number;
   readonly worker: number;

@@ -12,7 +12,7 @@ import type { ReadSeen } from './read-spec.ts';
 
 export interface JudgedAnswers extends Pick<
   Workload,
-  'requests' | 'unsent' | 'statuses' | 'latencyMs' | 'hitRatio' | 'oldShare' | 'oldMs'
+  'requests' | 'unsent' | 'statuses' | 'latencyMs' | 'lateMs' | 'hitRatio' | 'oldShare' | 'oldMs'
 > {
   /** What was wrong or too old, in words; the first few. */
   readonly faults: readonly string[];
@@ -47,6 +47,7 @@ export function judgeAnswers({ answers, unsent }: ReadSeen, ledger: Ledger, mayB
     unsent,
     statuses,
     latencyMs: { ...percentilesOf(latenciesMs), p999: percentileOf(latenciesMs, 0.999) },
+    lateMs: percentilesOf(answers.map(({ dueAt, sentAt }) => sentAt - dueAt)),
     hitRatio: answers.length === 0 ? 0 : hits / answers.length,
     oldShare: answers.length === 0 ? 0 : agesMs.length / answers.length,
     oldMs: percentilesOf(agesMs),

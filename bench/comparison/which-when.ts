@@ -8,6 +8,7 @@ import {
   type ArchitectureName,
   type ComparisonSettings,
   type Harmed,
+  type Workload,
 } from './figures.ts';
 import { inMebibytes, inMs, inPercent, inRate, inTimes, listed, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
 
@@ -18,6 +19,10 @@ type Rule = (architectures: Architectures, settings: ComparisonSettings) => stri
 const CLOSE = 1.25;
 /** What is asked of those that are to be called fresh. ms. */
 const FRESH_MS = 1_000;
+/** As bench/watch/figures.ts has it. */
+const HITS_FELL = 0.02;
+/** The share of the time that a gateway may wait for a core before its latencies are not its own. */
+const DISTURBED = 0.2;
 const CACHES = ['mirror', 'synced', 'ttl'] as const;
 const FOLLOWED = ['mirror', 'synced'] as const;
 const ALL = [...CACHES, 'none'] as const;
@@ -78,9 +83,10 @@ function latency(architectures: Architectures): string {
   const told = each(ALL, (name) => `${inMs(highest(name).latencyMs.p50)} and ${inMs(p99(name))}`);
   return (
     `Latency. At ${inRate(highest('none').readsPerSecond)} reads/s, median and p99: ${told}. ` +
-    (p99('none') <= p99(best) * CLOSE
-      ? `No cache was as quick as the quickest cache (${ARCHITECTURE_WORDS[best]}) or nearly so: at this rate, latency is no reason to build one.`
-      : `Without a cache the p99 was ${inTimes(p99('none'), p99(best))} that of ${ARCHITECTURE_WORDS[best]}: at this rate, latency is a reason to build one.`)
+    (disturbance(ALL.map((name) => [name, highest(name)] as const)) ??
+      (p99('none') <= p99(best) * CLOSE
+        ? `No cache was as quick as the quickest cache (${ARCHITECTURE_WORDS[best]}) or nearly so: at this rate, latency is no reason to build one.`
+        : `Without a cache the p99 was ${inTimes(p99('none'), p99(best))} that of ${ARCHITECTURE_WORDS[best]}: at this rate, latency is a reason to build one.`))
   );
 }
 
@@ -131,10 +137,13 @@ function burst(architectures: Architectures): string {
   const within = ALL.filter((name) => architectures[name].burst.lastVisibleMs <= FRESH_MS);
   return (
     `Write bursts. ${changes.toLocaleString('en-US')} of the rows that are read were changed beside ${inRate(readsPerSecond)} reads/s; p99, and how long after it the last change was answered: ${told}. ` +
-    (felt.length === 0
-      ? 'Nobody’s p99 doubled'
-      : `The p99 more than doubled with ${words(felt)}${unfelt.length === 0 ? '' : ` and not with ${words(unfelt, 'or')}`}`) +
-    `; within ${inMs(FRESH_MS)} the last change was there with ${words(within)}.`
+    (disturbance(
+      ALL.flatMap((name) => [first(architectures[name]), architectures[name].burst].map((one) => [name, one] as const)),
+    ) ??
+      (felt.length === 0
+        ? 'Nobody’s p99 doubled.'
+        : `The p99 more than doubled with ${words(felt)}${unfelt.length === 0 ? '' : ` and not with ${words(unfelt, 'or')}`}.`)) +
+    ` Within ${inMs(FRESH_MS)} the last change was there with ${words(within)}.`
   );
 }
 
@@ -154,13 +163,19 @@ function harmed(title: string, done: string, of: 'cold' | 'lost', architectures:
   };
   const told = each(CACHES, (name) => {
     const { errors, requests, errorsUntilMs, figures } = seen(name);
-    const { originRowsPerSecondBefore: before, originRowsWorstSecond: worst, hitRatioBackMs } = figures;
+    const { originRowsPerSecondBefore: before, originRowsWorstSecond: worst } = figures;
+    const { hitRatioBefore, hitRatioWorst, hitRatioBackMs } = figures;
     const failed =
       errors === 0
         ? 'every request answered'
         : `${errors} of ${requests.toLocaleString('en-US')} requests failed, for ${inMs(errorsUntilMs)}`;
     const times = before >= 1 ? `, ${inTimes(worst, before)} what it was` : '';
-    const back = hitRatioBackMs === undefined ? 'hits not back by the end' : `hits back after ${inMs(hitRatioBackMs)}`;
+    const back =
+      hitRatioWorst >= hitRatioBefore - HITS_FELL
+        ? 'hits did not fall'
+        : hitRatioBackMs === undefined
+          ? `hits not back at ${inPercent(hitRatioBefore)} by the end`
+          : `hits back at ${inPercent(hitRatioBefore)} after ${inMs(hitRatioBackMs)}`;
     return `${failed}, ${back}, ${inRate(worst)} rows read by MySQL in the worst second${times}`;
   });
   const [whole, failing] = parted(CACHES, (name) => seen(name).errors === 0);
@@ -189,6 +204,16 @@ function upkeep(architectures: Architectures, { ttlSeconds }: ComparisonSettings
       ? `That buys answers that are not old: ${inPercent(old('ttl'))} of them were by a TTL of ${ttlSeconds} s alone (the oldest by ${inMs(first(architectures.ttl).oldMs.max)}), ${inPercent(old('synced'))} with sync.`
       : `In this run it bought no fresher answers: ${inPercent(old('ttl'))} were old by a TTL of ${ttlSeconds} s alone, ${inPercent(old('synced'))} with sync.`;
   return `Upkeep. ${kept.join('; ')}; TTL alone and no cache need neither. ${bought}`;
+}
+
+/** What makes latencies of one run no ground for a choice. Nothing where they are one. */
+function disturbance(among: readonly (readonly [ArchitectureName, Workload])[]): string | undefined {
+  const [most] = among.toSorted(([, a], [, b]) => b.cpu.gatewayWaited - a.cpu.gatewayWaited);
+  if (most === undefined || most[1].cpu.gatewayWaited <= DISTURBED) return undefined;
+  return (
+    `In this run that says more of the machine than of them: ${inPercent(most[1].cpu.gatewayWaited)} of the time the gateway of ${ARCHITECTURE_WORDS[most[0]]} wanted its core, ` +
+    'and something else had it.'
+  );
 }
 
 /** From both rates, so that what the processes take when nothing changes is left out; where that says nothing, of the burst as it is. */

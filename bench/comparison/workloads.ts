@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { kill } from '../../stack/faults.ts';
 import { ALLOWANCE_MS, BOUND_MS } from '../drills/harness/claims.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
-import { pin, residentMebibytes, withChildren } from '../harness/processor.ts';
+import { pin, residentMebibytes, waitedSeconds, withChildren } from '../harness/processor.ts';
 import { seededRandom } from '../load/random.ts';
 import { zipfSampler } from '../load/zipf.ts';
 import { figuresOf } from '../watch/figures.ts';
@@ -203,6 +203,7 @@ export class Workloads {
       worker: workerPid === undefined ? [] : [workerPid],
       broker: workerPid === undefined ? [] : withChildren(rabbitmq.pid),
     });
+    const waitedBefore = waitedSeconds(architecture.gatewayPid);
     const changesBefore = this.#ledger.commits;
     const [seen] = await Promise.all([reading.seen, amid?.(reading)]);
     await writer?.stop();
@@ -228,6 +229,7 @@ export class Workloads {
         },
         cpu: {
           gatewayMicrosARequest: (1e6 * used.gateway) / Math.max(1, judged.requests),
+          gatewayWaited: (waitedSeconds(architecture.gatewayPid) - waitedBefore) / tookSeconds,
           mysql: used.mysql / tookSeconds,
           redis: used.redis / tookSeconds,
           worker: used.worker / tookSeconds,

@@ -1,5 +1,7 @@
 /** What grows how: with shards, keys, connections and processes. */
+import { get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ManyRowsCache } from '../growth/cache-many.ts';
 import { lookUpNanos } from '../growth/look-up.ts';
 import { createManyItems } from '../growth/many-items.ts';
 import { HitsMeasurer, type HitsToMeasure } from '../growth/measure-hits.ts';
@@ -7,7 +9,7 @@ import { growthBlocks, type GrowthPoint, growthSentence, type GrowthSeries } fro
 import type { BenchWorld } from '../harness/bench-world.ts';
 import { allBelieved } from '../harness/gateways-believe.ts';
 import { Installation } from '../harness/installation.ts';
-import type { Sizes } from '../harness/items.ts';
+import { itemJson, sizeOf, type Sizes } from '../harness/items.ts';
 import { pin } from '../harness/processor.ts';
 import { readRows } from '../harness/read-rows.ts';
 import { RedisShards } from '../harness/redis-shards.ts';
@@ -67,8 +69,9 @@ const SIZES: Sizes = { kind: 'fixed', bytes: ROW_BYTES };
 const CONNECTIONS = 64;
 const READY_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
-const ROWS_AT_ONCE = 10_000;
-const READERS = 4;
+const READY_IN_A_ROW = 4;
+/** That the gateway itself caches of the many: some in every shard. */
+const CACHED_BY_GATEWAY = 50;
 /** What clients take is left out of what Redis uses, and Redis counts that once a second. */
 const REDIS_COUNTS_EVERY_MS = 1_200;
 
@@ -77,7 +80,7 @@ export const growth: Section = {
   title: 'What grows how',
   about:
     `Hits on rows of ${ROW_BYTES} B of JSON with sync on, closed loop, at ${CONNECTIONS} connections but where those grow: more shards in one ring, each a Redis of its own; more cached ` +
-    'keys, all as likely to be asked for (by the bench’s own generator; the others by wrk, where it is installed); more connections; more processes of one gateway, which then have every core, as does the one ' +
+    'keys, all as likely to be asked for, most of which the bench has written as the gateway writes them (by the bench’s own generator; the others by wrk, where it is installed); more connections; more processes of one gateway, which then have every core, as does the one ' +
     'that they are compared with. Medians of the rounds. The look-up is of a key’s owner in the ring alone, in a process that does nothing else. Exponents are of the power that fits best: 1 is in ' +
     'proportion, 0 is not at all.',
   run: measureGrowth,
@@ -162,12 +165,25 @@ class GrowthBench {
     const { keys: counts, fillSecondsMax } = this.#scale;
     const redis = world.keep(new RedisShards(world.ground));
     const emptyBytes = await redis.usedBytes();
-    const deadline = performance.now() + fillSecondsMax * 1_000;
+    await readRows({ url: gateway.url, table, first: 1, count: CACHED_BY_GATEWAY, signal: world.signal });
+    const rowsKeyPrefix = `${keyPrefix}${table.replace('.', '_')}_`;
+    const cache = world.keep(
+      await ManyRowsCache.open({
+        shards: world.primary,
+        keyPrefix: rowsKeyPrefix,
+        cached: CACHED_BY_GATEWAY,
+        jsonOf: (id) => itemJson(id, sizeOf(SIZES)),
+        signal: world.signal,
+      }),
+    );
+    let leftMs = fillSecondsMax * 1_000;
     const points: GrowthPoint[] = [];
-    let cached = 0;
+    let cached = CACHED_BY_GATEWAY;
     for (const count of counts) {
       world.say(`  ${count.toLocaleString('en-US')} keys`);
-      cached = await this.#cache(gateway, table, cached, count, deadline);
+      const startedAt = performance.now();
+      cached = await cache.cache(cached + 1, count, startedAt + leftMs);
+      leftMs -= performance.now() - startedAt;
       if (cached < count) {
         this.notes.push(
           `${count.toLocaleString('en-US')} keys were left out: ${cached.toLocaleString('en-US')} were cached within the ${fillSecondsMax} s that there were for it.`,
@@ -178,8 +194,7 @@ class GrowthBench {
       const redisMebibytes = Math.max(0, (await redis.usedBytes()) - emptyBytes) / 2 ** 20;
       const point = await this.measurer.measure(count, { ...this.#hitsOf(gateway, table, count), isAnyRow: true });
       const names = world.primary.map(({ name }) => name);
-      const tablePrefix = `${keyPrefix}${table.replace('.', '_')}_`;
-      points.push({ ...point, redisMebibytes, lookUpNanos: lookUpNanos(names, count, tablePrefix, world.seed) });
+      points.push({ ...point, redisMebibytes, lookUpNanos: lookUpNanos(names, count, rowsKeyPrefix, world.seed) });
     }
     return { of: 'keys', points };
   }
@@ -205,10 +220,7 @@ class GrowthBench {
         {},
         { args: ['--processes', String(count)] },
       );
-      // The port answers as soon as the first of them does.
-      while ((await startedProcesses(gateway)) < count) {
-        await sleep(LOOK_EVERY_MS, undefined, { signal: world.signal });
-      }
+      await allReady(gateway, count, world.signal);
       await pin(gateway.pid, world.cores.all);
       await allBelieved([gateway], READY_WITHIN_MS, world.signal);
       points.push(await this.measurer.measure(count, this.#hitsOf(gateway, table, rows)));
@@ -237,22 +249,6 @@ class GrowthBench {
     return { gateway, stop };
   }
 
-  /** Rows after `from` up to `to`, as far as there is time. @returns the last that is cached. */
-  async #cache({ url }: RingfillProcess, table: string, from: number, to: number, deadline: number): Promise<number> {
-    const { signal } = this.#world;
-    for (let first = from + 1; first <= to; first += READERS * ROWS_AT_ONCE) {
-      if (performance.now() > deadline) return first - 1;
-      await Promise.all(
-        Array.from({ length: READERS }, async (_, reader) => {
-          const own = first + reader * ROWS_AT_ONCE;
-          const count = Math.min(ROWS_AT_ONCE, to - own + 1);
-          if (count > 0) await readRows({ url, table, first: own, count, signal });
-        }),
-      );
-    }
-    return to;
-  }
-
   #hitsOf(gateway: RingfillProcess, table: string, rows: number): HitsToMeasure {
     const { rounds, seconds } = this.#scale;
     const expect = { kind: 'row', sizes: SIZES } as const;
@@ -260,7 +256,20 @@ class GrowthBench {
   }
 }
 
-async function startedProcesses({ url }: RingfillProcess): Promise<number> {
-  const metrics = await (await fetch(`${url}/-/metrics`)).text();
-  return Number(/^ringfill_gateway_processes (\d+)$/m.exec(metrics)?.[1] ?? 1);
+/** The port answers as soon as one of them listens; new connections go to them in turn. */
+async function allReady({ host, port }: RingfillProcess, processes: number, signal: AbortSignal): Promise<void> {
+  for (let inARow = 0; inARow < READY_IN_A_ROW * processes;) {
+    const status = await new Promise<number | undefined>((resolve) => {
+      // A connection of its own.
+      const asked = get({ host, port, path: '/-/ready', agent: false }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      asked.once('error', () => resolve(undefined));
+    });
+    const metrics = await (await fetch(`http://${host}:${port}/-/metrics`)).text();
+    const started = Number(/^ringfill_gateway_processes (\d+)$/m.exec(metrics)?.[1] ?? 1);
+    inARow = status === 200 && started >= processes ? inARow + 1 : 0;
+    if (inARow === 0) await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
 }

@@ -23,11 +23,12 @@ const workload: Workload = {
   unsent: 0,
   statuses: { 200: 2_000 },
   latencyMs: { p50: 1, p99: 10, p999: 20, max: 30 },
+  lateMs: NONE_OLD,
   hitRatio: 1,
   origin: { queries: 5, rows: 25 },
   oldShare: 0,
   oldMs: NONE_OLD,
-  cpu: { gatewayMicrosARequest: 50, mysql: 0.02, redis: 0.01, worker: 0.05, broker: 0.02 },
+  cpu: { gatewayMicrosARequest: 50, gatewayWaited: 0.05, mysql: 0.02, redis: 0.01, worker: 0.05, broker: 0.02 },
 };
 
 const harmed: Harmed = {
@@ -139,7 +140,17 @@ test('a burst is felt by those whose p99 doubled', () => {
   const burst = { ...alike.burst, latencyMs: { ...workload.latencyMs, p99: 35 }, lastVisibleMs: 4_000 };
   const felt = said('Write bursts', { synced: { burst } });
   assert.match(felt, /more than doubled with read-through with sync and not with mirror, TTL alone or no cache/);
-  assert.match(felt, /within 1 s the last change was there with mirror, TTL alone and no cache/);
+  assert.match(felt, /Within 1 s the last change was there with mirror, TTL alone and no cache/);
+});
+
+test('latencies of gateways that something else kept from their core are no ground for a choice', () => {
+  const cpu = { ...workload.cpu, gatewayWaited: 0.4 };
+  const latency = said('Latency', { ttl: { reads: [{ ...workload, cpu }] } });
+  assert.match(latency, /more of the machine than of them: 40 % of the time the gateway of TTL alone/);
+  assert.doesNotMatch(latency, /reason to build/);
+  const burst = said('Write bursts', { mirror: { burst: { ...alike.burst, cpu } } });
+  assert.match(burst, /the gateway of mirror wanted its core.* Within 1 s the last change was there/);
+  assert.doesNotMatch(burst, /doubled/);
 });
 
 for (const [about, of] of [
@@ -161,16 +172,18 @@ for (const [about, of] of [
     });
     assert.match(
       turned,
-      /mirror 150 of 2,000 requests failed, for 2\.1 s, hits back after 1\.5 s, 0 rows read by MySQL in the worst second;/,
+      /mirror 150 of 2,000 requests failed, for 2\.1 s, hits back at 100 % after 1\.5 s, 0 rows read by MySQL in the worst second;/,
     );
     assert.match(
       turned,
-      /TTL alone every request answered, hits not back by the end, 900 rows read by MySQL in the worst second, 90 times/,
+      /TTL alone every request answered, hits not back at 100 % by the end, 900 rows read by MySQL in the worst second, 90 times/,
     );
     assert.match(
       turned,
       /: read-through with sync and TTL alone, not mirror; where MySQL must not feel it: mirror rather than TTL alone\.$/,
     );
+    const unfelt = { ...harmed, figures: { ...harmed.figures, hitRatioWorst: 0.99 } };
+    assert.match(said(about, { mirror: { [of]: unfelt } }), /mirror every request answered, hits did not fall/);
     const all = said(about, { mirror: { [of]: failing }, synced: { [of]: failing }, ttl: { [of]: failing } });
     assert.match(all, /None of them answered everything/);
   });
