@@ -22,6 +22,8 @@ export interface ClosedLoop {
 export interface ClosedLoopSeen {
   readonly requests: number;
   readonly perSecond: number;
+  /** From sending a request to its answer, under as many as there are connections. */
+  readonly p99Ms: number;
   /** Failed connections, and answers that were not 200; from the bench's own generator also those with a wrong body. */
   readonly wrong: number;
 }
@@ -44,7 +46,8 @@ export async function runClosedLoop(world: Surroundings, loop: ClosedLoop): Prom
       loop: { kind: 'closed' },
       ids: { kind: 'random', first, count },
     });
-    return { requests: seen.requests, perSecond: seen.requests / seen.seconds, wrong: seen.wrong };
+    const { requests, wrong, latencyMs } = seen;
+    return { requests, perSecond: requests / seen.seconds, p99Ms: latencyMs.p99, wrong };
   }
   const url = `http://${target.host}:${target.port}/`;
   const wrk = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '5s', '-s', SCRIPT, url, '--'];
@@ -54,12 +57,13 @@ export async function runClosedLoop(world: Surroundings, loop: ClosedLoop): Prom
     ...[first, count, batch, seed].map(String),
   ]);
   const told = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<
-    'requests' | 'micros' | 'failed' | 'statuses',
+    'requests' | 'micros' | 'failed' | 'statuses' | 'p99Micros',
     number
   >;
   return {
     requests: told.requests,
     perSecond: told.requests / (told.micros / 1e6),
+    p99Ms: told.p99Micros / 1_000,
     wrong: told.failed + told.statuses,
   };
 }

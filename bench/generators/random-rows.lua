@@ -25,8 +25,8 @@ function request()
   return requests[random(REQUESTS)]
 end
 
-function done(summary)
+function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('\n{"requests": %d, "micros": %d, "failed": %d, "statuses": %d}\n', summary.requests,
-    summary.duration, errors.connect + errors.read + errors.write + errors.timeout, errors.status))
+  io.write(string.format('\n{"requests": %d, "micros": %d, "failed": %d, "statuses": %d, "p99Micros": %d}\n', summary.requests,
+    summary.duration, errors.connect + errors.read + errors.write + errors.timeout, errors.status, latency:percentile(99)))
 end

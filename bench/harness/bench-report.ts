@@ -42,7 +42,9 @@ export function benchText({ ratios, sections }: BenchResult): string {
     blocks.flatMap((block) =>
       block.kind === 'table'
         ? [`${name}: ${block.table.caption}\n${alignedTable([block.table.columns, ...block.table.rows])}`]
-        : [],
+        : block.kind === 'sentences'
+          ? [`${name}: ${block.caption}\n${block.sentences.map((sentence) => `- ${sentence}\n`).join('')}`]
+          : [],
     ),
   );
   const all = ratios.length === 0 ? [] : [alignedTable([RATIO_COLUMNS, ...ratios.map(ratioCells)])];
@@ -90,6 +92,8 @@ function blockHtml(block: Block): string {
       return `<figure>${barChartSvg(block.chart)}</figure>`;
     case 'lines':
       return `<figure>${lineChartSvg(block.chart)}</figure>`;
+    case 'sentences':
+      return `<h3>${escaped(block.caption)}</h3><ul>${block.sentences.map((sentence) => `<li>${escaped(sentence)}</li>`).join('')}</ul>`;
     case 'text':
       return `<details><summary>${escaped(block.caption)}</summary><pre>${escaped(block.text)}</pre></details>`;
   }

@@ -10,7 +10,12 @@ import { decodeStamp } from '../../shared/stamp/stamp.ts';
 import { fileNumber, type LogPosition } from '../../shared/version/version.ts';
 import { demoAccount } from '../../stack/demo-data/load.ts';
 import { onPort } from '../../stack/ports.ts';
-import { type RingfillProcess, startGateway, startSyncWorker } from '../../stack/ringfill-process.ts';
+import {
+  type RingfillOptions,
+  type RingfillProcess,
+  startGateway,
+  startSyncWorker,
+} from '../../stack/ringfill-process.ts';
 import type { BenchWorld } from './bench-world.ts';
 import { pin } from './processor.ts';
 
@@ -28,6 +33,9 @@ export interface InstallationOptions {
   readonly sync?: Readonly<Record<string, unknown>>;
 }
 
+/** Added to the environment, and to the command. */
+export type ProcessOptions = Pick<RingfillOptions, 'env' | 'args'>;
+
 const LOOK_EVERY_MS = 20;
 
 export class Installation {
@@ -39,7 +47,10 @@ export class Installation {
     const { world, name } = options;
     this.#options = options;
     this.keyPrefix = `${name}:`;
-    this.#shards = world.ground.shards.map(({ server }) => new Redis({ host: server.host, port: server.port }));
+    this.#shards = world.ground.shards.map(({ server: { host, port } }) => {
+      // Some sections kill one; it comes back.
+      return new Redis({ host, port }).on('error', () => undefined);
+    });
     world.keep({ stop: async () => this.#shards.forEach((shard) => shard.disconnect()) });
     world.installed(this.#configuration(0, 0));
   }
@@ -62,14 +73,14 @@ export class Installation {
     return worker;
   }
 
-  /** On the measured core. @param settings of this gateway alone. @param env added to its environment. */
+  /** On the measured core. @param settings of this gateway alone. @param more what its process is started with. */
   async startGateway(
     name: string,
     settings: Readonly<Record<string, unknown>> = {},
-    env: Readonly<Record<string, string>> = {},
+    more: ProcessOptions = {},
   ): Promise<RingfillProcess> {
     const { world } = this.#options;
-    const gateway = await this.#start(name, env, (port) => ({ ...this.#configuration(port, 0), ...settings }));
+    const gateway = await this.#start(name, more, (port) => ({ ...this.#configuration(port, 0), ...settings }));
     await pin(gateway.pid, [world.cores.peer]);
     return gateway;
   }
@@ -99,7 +110,7 @@ export class Installation {
 
   async #start(
     name: string,
-    env: Readonly<Record<string, string>>,
+    more: ProcessOptions,
     configurationOn: (port: number) => object,
   ): Promise<RingfillProcess> {
     const { world } = this.#options;
@@ -109,7 +120,7 @@ export class Installation {
     const start = name === 'worker' ? startSyncWorker : startGateway;
     const started = await onPort(undefined, async (port) => {
       writeFileSync(configFile, JSON.stringify(configurationOn(port)));
-      return await start({ folder, name, port, configFile, env, signal: world.signal });
+      return await start({ folder, name, port, configFile, ...more, signal: world.signal });
     });
     return world.keep(started);
   }

@@ -14,7 +14,8 @@ export type Sizes =
   | { readonly kind: 'spread'; readonly min: number; readonly max: number };
 
 const ROWS_A_STATEMENT = 1_000;
-const NOTE = 'a note of some words that tells what this is about, ';
+/** What notes are made of, again and again. */
+export const NOTE = 'a note of some words that tells what this is about, ';
 
 export function sizeOf(sizes: Sizes): ItemSize {
   if (sizes.kind === 'fixed') return () => sizes.bytes;

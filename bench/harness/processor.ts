@@ -5,7 +5,7 @@
  * A process is pinned when it is up, by `taskset`, with every thread that it has; those that it starts later inherit it.
  */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -91,6 +91,22 @@ export function cpuSeconds(pids: readonly number[]): number {
 
 /** The most memory that it ever had. MiB. */
 export function peakMebibytes(pid: number): number {
-  const kibibytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Math.round(Number(kibibytes) / 1024);
+  return Math.round(kibibytes(pid, 'VmHWM') / 1024);
+}
+
+/** The memory that they have now, each for itself. MiB. */
+export function residentMebibytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + kibibytes(pid, 'VmRSS'), 0) / 1024;
+}
+
+function kibibytes(pid: number, name: 'VmHWM' | 'VmRSS'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
+}
+
+/** How long its main thread has wanted a core since it was started, and something else had it. s; 0 where the kernel does not say. */
+export function waitedSeconds(pid: number): number {
+  const file = `/proc/${pid}/schedstat`;
+  // On the processor, in the run queue (ns), time slices.
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[1]) / 1e9 : 0;
 }

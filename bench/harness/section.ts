@@ -38,7 +38,8 @@ export type Block =
   | { readonly kind: 'table'; readonly table: FigureTable }
   | { readonly kind: 'bars'; readonly chart: BarChart }
   | { readonly kind: 'lines'; readonly chart: LineChart }
-  | { readonly kind: 'text'; readonly caption: string; readonly text: string };
+  | { readonly kind: 'text'; readonly caption: string; readonly text: string }
+  | { readonly kind: 'sentences'; readonly caption: string; readonly sentences: readonly string[] };
 
 export interface FigureTable {
   readonly caption: string;
@@ -68,5 +69,7 @@ export interface LineChart {
   readonly title: string;
   readonly x: string;
   readonly y: string;
+  /** The x axis goes up by factors; every x is above 0. */
+  readonly isLogarithmic?: boolean;
   readonly lines: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
 }

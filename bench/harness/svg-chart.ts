@@ -39,12 +39,16 @@ export function barChartSvg({ title, unit, groups, series }: BarChart): string {
   return svg(title, [...yAxis(top, unit), ...drawn, ...legend(series)], series.length);
 }
 
-export function lineChartSvg({ title, x, y, lines }: LineChart): string {
+export function lineChartSvg({ title, x, y, lines, isLogarithmic = false }: LineChart): string {
   const points = lines.flatMap((line) => line.points);
-  const right = Math.max(...points.map(([at]) => at), 1e-9);
+  const measuredAt = [...new Set(points.map(([at]) => at))];
+  const right = Math.max(...measuredAt, 1e-9);
+  const left = Math.min(...measuredAt, right);
   const top = niceTop(Math.max(...points.map(([, value]) => value)));
-  const xOf = (at: number) => LEFT + (at / right) * INNER_WIDTH;
-  const ticks = Array.from({ length: 6 }, (_, index) => (right * index) / 5);
+  const share = (at: number) =>
+    isLogarithmic ? Math.log(at / left) / Math.max(Math.log(right / left), 1e-9) : at / right;
+  const xOf = (at: number) => LEFT + share(at) * INNER_WIDTH;
+  const ticks = isLogarithmic ? measuredAt : Array.from({ length: 6 }, (_, index) => (right * index) / 5);
   return svg(
     title,
     [

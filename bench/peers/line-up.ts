@@ -100,7 +100,7 @@ export async function startLineUp(world: BenchWorld, options: LineUpOptions): Pr
   }
   const startProfiled: LineUp['startProfiled'] = async (like, profileFolder) => {
     const settings = like === 'near' ? NEAR_SETTINGS : {};
-    const gateway = await installation.startGateway('profiled', settings, profiledInto(profileFolder));
+    const gateway = await installation.startGateway('profiled', settings, { env: profiledInto(profileFolder) });
     await allBelieved([gateway], READY_WITHIN_MS, world.signal);
     const { host, port } = gateway;
     const target = { host, port, path, expect: { kind: 'row', sizes } } as const;

@@ -45,7 +45,7 @@ export async function startPeer(world: BenchWorld, program: PeerProgram): Promis
 export function startNodePeer(
   world: BenchWorld,
   name: string,
-  script: 'constant.ts' | 'one-get.ts' | 'naive-fill.ts',
+  script: 'constant.ts' | 'one-get.ts' | 'naive-fill.ts' | 'one-select.ts',
   settings: object,
 ): Promise<ServerProcess> {
   return startPeer(world, {

@@ -197,7 +197,7 @@ export class Checker {
 }
 
 /** Nothing where it is not the row that was asked for. */
-function counterIn(body: string, id: number): number | undefined {
+export function counterIn(body: string, id: number): number | undefined {
   try {
     const row = JSON.parse(body) as { id?: unknown; n?: unknown };
     return row.id === id && typeof row.n === 'number' ? row.n : undefined;

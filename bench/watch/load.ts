@@ -5,7 +5,15 @@
  */
 export type LoadShape =
   | { readonly kind: 'closed'; readonly connections: number }
-  | { readonly kind: 'open'; readonly perSecond: number };
+  | {
+      readonly kind: 'open';
+      readonly perSecond: number;
+      /**
+       * Sleeps for at most a tenth of a millisecond, with the whole thread, so that requests are sent when they are due; a
+       * timer has whole milliseconds. For a thread that does nothing else.
+       */
+      readonly isPrecise?: boolean;
+    };
 
 export interface LoadOptions {
   readonly shape: LoadShape;
@@ -18,6 +26,7 @@ export interface LoadOptions {
 /** Of an open loop; whoever waits for longer is not helped by more of them. */
 export const UNDER_WAY_MAX = 5_000;
 const TICK_MS = 2;
+const SLEEP_MS_MAX = 0.1;
 
 export class Load {
   readonly #options: LoadOptions;
@@ -32,7 +41,7 @@ export class Load {
   start(): void {
     const { shape } = this.#options;
     if (shape.kind === 'closed') for (let one = 0; one < shape.connections; one += 1) this.#follow();
-    else this.#keepRate(shape.perSecond);
+    else this.#keepRate(shape.perSecond, shape.isPrecise ?? false);
   }
 
   /** Settles when every request has been answered or has failed. */
@@ -46,15 +55,23 @@ export class Load {
     if (!this.#isOver) this.#send(performance.now(), () => this.#follow());
   }
 
-  #keepRate(perSecond: number): void {
+  #keepRate(perSecond: number, isPrecise: boolean): void {
     const everyMs = 1_000 / perSecond;
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
     let dueAt = performance.now();
     const tick = () => {
+      if (this.#isOver) return;
       for (const now = performance.now(); dueAt <= now; dueAt += everyMs) {
         if (this.#underWay.size >= UNDER_WAY_MAX) this.#options.onOverrun();
         else this.#send(dueAt);
       }
-      this.#timer = setTimeout(tick, TICK_MS);
+      if (!isPrecise) {
+        this.#timer = setTimeout(tick, TICK_MS);
+        return;
+      }
+      const untilDue = dueAt - performance.now();
+      if (untilDue > 0) Atomics.wait(sleeper, 0, 0, Math.min(untilDue, SLEEP_MS_MAX));
+      setImmediate(tick);
     };
     tick();
   }
