@@ -10,11 +10,12 @@ import { Redis, type RedisOptions } from 'ioredis';
 import type { Config } from '../../shared/config/schema.ts';
 import { codeOf, messageOf } from '../../shared/errors/errors.ts';
 import { isUntrusted } from '../../shared/errors/untrusted.ts';
-import { leaseKey } from '../../shared/key/cache-key.ts';
+import { VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { withinDeadline } from '../../shared/lifecycle/deadline.ts';
 import { copiesOf } from '../../shared/origin/exposed-table.ts';
 import { connect } from '../../shared/shard/connect.ts';
 import { describeEndpoint, type Endpoint, redisOptions } from '../../shared/shard/endpoint.ts';
+import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
 import { commandsOf } from '../../shared/shard/permissions.ts';
 import { INVALIDATIONS } from '../../shared/shard/near/change-feed.ts';
 import { nearPrefixes } from '../../shared/shard/near/near-prefixes.ts';
@@ -293,8 +294,10 @@ class ShardCheck {
     const token = 'check';
     let step = 'EVALSHA';
     try {
-      await soon(redis.leaseUnsyncedBuffer(key, leaseKey(key), token, 'check', Date.now(), 1_000, 'entry'));
-      await soon(redis.fillUnsynced(key, leaseKey(key), token, 'check', 1_000));
+      const terms = { followed: undefined, shape: 'check', leaseTtlMs: 1_000, over: 'entry' } as const;
+      await soon(runLeases(redis, terms, [{ entryKey: key, token }]));
+      const row = { entryKey: key, token, version: VERSION_ZERO, stored: Buffer.from('check'), ttlMs: 1_000 };
+      await soon(runFills(redis, undefined, [row]));
       step = 'MGET';
       await soon(redis.mgetBuffer([key]));
       step = 'DEL';

@@ -47,7 +47,23 @@ export type LeaseReply =
   | { readonly kind: 'entry'; readonly stored: Buffer }
   | { readonly kind: 'off' };
 
-/** Of lease.lua, and of lease-unsynced.lua. */
+/** Of lease.lua, and of lease-unsynced.lua. @param count of the rows. */
+export function leasesIn(reply: unknown, count: number): LeaseReply[] {
+  if (!Array.isArray(reply) || reply.length !== count) throw new UnfitReply('the lease script');
+  return reply.map(leaseIn);
+}
+
+const FILL_OUTCOMES = ['stored', 'lost', 'off', 'early', 'older'] as const;
+export type FillReply = (typeof FILL_OUTCOMES)[number];
+
+/** Of fill.lua, and of fill-unsynced.lua. @param count of the rows. */
+export function fillsIn(reply: unknown, count: number): FillReply[] {
+  const isOutcome = (outcome: unknown) => FILL_OUTCOMES.includes(outcome as FillReply);
+  if (Array.isArray(reply) && reply.length === count && reply.every(isOutcome)) return reply as FillReply[];
+  throw new UnfitReply('the fill script');
+}
+
+/** Of one row. */
 export function leaseIn(reply: unknown): LeaseReply {
   if (!Array.isArray(reply) || !reply.every((item) => Buffer.isBuffer(item))) throw new UnfitReply('the lease script');
   const [outcome, ...rest] = reply;

@@ -6,45 +6,11 @@ type Bytes = string | Buffer;
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    leaseUnsyncedBuffer(
-      entryKey: string,
-      leaseKey: string,
-      token: string,
-      shape: string,
-      nowMs: number,
-      leaseTtlMs: number,
-      over: 'nothing' | 'entry' | 'lease',
-    ): Result<Buffer[], Context>;
-    fillUnsynced(
-      entryKey: string,
-      leaseKey: string,
-      token: string,
-      entry: Bytes,
-      ttlMs: number,
-    ): Result<'lost' | 'stored', Context>;
-    leaseBuffer(
-      stampKey: string,
-      entryKey: string,
-      leaseKey: string,
-      token: string,
-      followed: string,
-      ring: string,
-      shape: string,
-      nowMs: number,
-      leaseTtlMs: number,
-      over: 'nothing' | 'entry' | 'lease',
-    ): Result<Buffer[], Context>;
-    fill(
-      stampKey: string,
-      entryKey: string,
-      leaseKey: string,
-      token: string,
-      followed: string,
-      ring: string,
-      version: string,
-      entry: Bytes,
-      ttlMs: number,
-    ): Result<'lost' | 'off' | 'early' | 'older' | 'stored', Context>;
+    /** These four: the number of keys, the keys, and the arguments. */
+    leaseUnsyncedBuffer(...args: (number | Bytes)[]): Result<unknown, Context>;
+    leaseBuffer(...args: (number | Bytes)[]): Result<unknown, Context>;
+    fillUnsynced(...args: (number | Bytes)[]): Result<unknown, Context>;
+    fill(...args: (number | Bytes)[]): Result<unknown, Context>;
     /** The number of keys, the keys, and the arguments. */
     applyBatch(...args: (number | Bytes)[]): Result<['applied' | 'fenced' | 'gap', ...string[]], Context>;
     snapshotBegin(
@@ -101,8 +67,8 @@ const STAMP = source('stamp.lua');
 const MIRROR = STAMP + source('mirror.lua');
 
 const SCRIPTS = {
-  lease: { numberOfKeys: 3, lua: STAMP + source('lease.lua') },
-  fill: { numberOfKeys: 3, lua: STAMP + source('fill.lua') },
+  lease: { lua: STAMP + source('lease.lua') },
+  fill: { lua: STAMP + source('fill.lua') },
   // At maxmemory a plain write fails, and a change that is not applied is a stale row.
   applyBatch: { lua: `#!lua flags=allow-oom\n${MIRROR}${source('apply.lua')}` },
   snapshotBegin: { numberOfKeys: 1, lua: MIRROR + source('snapshot-begin.lua') },
@@ -117,8 +83,8 @@ const SCRIPTS = {
   auditLower: { lua: MIRROR + source('audit-lower.lua') },
   auditBegin: { numberOfKeys: 1, lua: MIRROR + source('audit-begin.lua') },
   auditWrite: { lua: MIRROR + source('audit-write.lua') },
-  leaseUnsynced: { numberOfKeys: 2, lua: source('lease-unsynced.lua') },
-  fillUnsynced: { numberOfKeys: 2, lua: source('fill-unsynced.lua') },
+  leaseUnsynced: { lua: source('lease-unsynced.lua') },
+  fillUnsynced: { lua: source('fill-unsynced.lua') },
   releaseLease: { numberOfKeys: 2, lua: source('release-lease.lua') },
 };
 

@@ -27,8 +27,18 @@ import { ChangeFeed } from './near/change-feed.ts';
 import { NearShard } from './near/near-shard.ts';
 import type { NearStore } from './near/near-store.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
+import {
+  type FillRow,
+  type FollowedThere,
+  type LeaseRow,
+  type LeaseTerms,
+  nameOfFollowed,
+  runFills,
+  runLeases,
+} from './fill-scripts.ts';
 import { refusalIn } from './refusal.ts';
-import { type HashReply, hashesIn, leaseIn, storedIn } from './replies.ts';
+import { type FillReply, type HashReply, hashesIn, type LeaseReply, storedIn } from './replies.ts';
+import { ScriptBatch } from './script-batch.ts';
 import { WriteGate } from './write-gate.ts';
 
 /** Whether it is used at all. */
@@ -120,7 +130,7 @@ export type LeaseOutcome =
  * - `lost`: the lease is gone. - `off`: table or ring are not followed any more.
  * - `early`: the read is not known to include all that was applied before it. - `older`: what is there is newer.
  */
-export type FillOutcome = 'stored' | 'lost' | 'off' | 'early' | 'older';
+export type FillOutcome = FillReply;
 
 export type ApplyOutcome =
   /** `readBack`: entries that were removed and want to be read again. */
@@ -148,7 +158,9 @@ export class Shard {
   readonly #near: NearShard | undefined;
   readonly #feed: ChangeFeed | undefined;
   readonly #tokenPrefix = randomBytes(9).toString('base64url');
-  #leases = 0;
+  readonly #leases: ScriptBatch<LeaseTerms, LeaseRow, LeaseReply>;
+  readonly #fills: ScriptBatch<FollowedThere | undefined, FillRow, FillReply>;
+  #tokens = 0;
   #nextStamp: Promise<SeenStamp | undefined> | undefined;
   #attempts = 0;
   #redis: Redis | undefined;
@@ -175,6 +187,17 @@ export class Shard {
       (keys) => this.#fetch(keys),
       (stored) => stored.length,
     );
+    this.#leases = new ScriptBatch({
+      nameOf: ({ followed, shape, leaseTtlMs, over }) =>
+        `${nameOfFollowed(followed)}\n${shape}\n${leaseTtlMs}\n${over}`,
+      bytesOf: ({ entryKey }) => entryKey.length,
+      run: (terms, rows) => this.#command('lease', (redis) => runLeases(redis, terms, rows)),
+    });
+    this.#fills = new ScriptBatch({
+      nameOf: nameOfFollowed,
+      bytesOf: ({ stored }) => stored.length,
+      run: (followed, rows) => this.#command('fill', (redis) => runFills(redis, followed, rows)),
+    });
     this.#mirrorReads = new ReadBatch(
       (keys) => this.#fetchMirrored(keys),
       (pairs) => pairs.reduce((sum, { length }) => sum + length, 0),
@@ -266,27 +289,12 @@ export class Shard {
     if (this.#redis !== undefined && refusedBecause !== undefined) {
       throw new ShardUnavailable(this.name, refusedBecause, { kind: 'refused' });
     }
-    this.#leases += 1;
-    const token = `${this.#tokenPrefix}${this.#leases}`;
-    const { followedAs, shape, leaseTtlMs, over } = request;
-    const { followed } = this.#options;
-    const outcome = await this.#command('lease', async (redis) =>
-      leaseIn(
-        followedAs === undefined || followed === undefined
-          ? await redis.leaseUnsyncedBuffer(entryKey, leaseKey(entryKey), token, shape, Date.now(), leaseTtlMs, over)
-          : await redis.leaseBuffer(
-              followed.stampKey,
-              entryKey,
-              leaseKey(entryKey),
-              token,
-              followedAs.table,
-              followedAs.ring,
-              shape,
-              Date.now(),
-              leaseTtlMs,
-              over,
-            ),
-      ),
+    this.#tokens += 1;
+    const token = `${this.#tokenPrefix}${this.#tokens}`;
+    const { followedAs, ...terms } = request;
+    const outcome = await this.#leases.call(
+      { ...terms, followed: this.#followedThere(followedAs) },
+      { entryKey, token },
     );
     if (outcome.kind === 'entry') this.#near?.changed(entryKey);
     if (outcome.kind !== 'lease') return outcome;
@@ -306,24 +314,10 @@ export class Shard {
     ttlMs: number,
     followedAs?: FollowedAs,
   ): Promise<FillOutcome> {
-    const { followed } = this.#options;
-    const stored = encodeEntry(entry);
+    const { version } = entry;
+    const row = { entryKey, token, version, stored: encodeEntry(entry), ttlMs };
     try {
-      return await this.#command('fill', (redis) =>
-        followedAs === undefined || followed === undefined
-          ? redis.fillUnsynced(entryKey, leaseKey(entryKey), token, stored, ttlMs)
-          : redis.fill(
-              followed.stampKey,
-              entryKey,
-              leaseKey(entryKey),
-              token,
-              followedAs.table,
-              followedAs.ring,
-              entry.version,
-              stored,
-              ttlMs,
-            ),
-      );
+      return await this.#fills.call(this.#followedThere(followedAs), row);
     } finally {
       // Whoever is answered with what was filled must not be answered with what was there before.
       this.#near?.changed(entryKey);
@@ -426,6 +420,11 @@ export class Shard {
       return hashesIn(await transaction.getBuffer(followed.stampKey).exec(), keys.length);
     });
     return { stored: hashes, seen: this.#stamps.read(stamp, highest) };
+  }
+
+  #followedThere(followedAs: FollowedAs | undefined): FollowedThere | undefined {
+    const { followed } = this.#options;
+    return followedAs && followed && { ...followedAs, stampKey: followed.stampKey };
   }
 
   #unavailable(): ShardUnavailable {

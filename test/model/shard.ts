@@ -8,6 +8,7 @@ import { encodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import { decodeMirrorEntry, type MirrorEntry } from '../../shared/entry/mirror-entry.ts';
 import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
 import type { Ring, RowKey, Rows } from './keys.ts';
@@ -92,46 +93,18 @@ export class ModelShard {
 
   async lease(key: RowKey, token: string, ring: Ring, over: LeaseOver, now: number): Promise<LeaseReply> {
     const entry = this.entryKey(key);
-    const [outcome, ...rest] = await this.#redis.leaseBuffer(
-      this.#stamp,
-      entry,
-      leaseKey(entry),
-      token,
-      key.table,
-      ring.hash,
-      SHAPE,
-      now,
-      FOR_EVER_MS,
-      over,
-    );
-    const [first, origin, gtid] = rest.map((bytes) => bytes.toString('latin1'));
-    switch (outcome?.toString('latin1')) {
-      case 'lease':
-        return { kind: 'lease', base: { to: first ?? '', origin: origin ?? '', gtid: gtid ?? '' } };
-      case 'entry':
-        return { kind: 'entry', stored: rest[0] as Buffer };
-      case 'busy':
-        return { kind: 'busy' };
-      default:
-        return { kind: 'off' };
-    }
+    const followed = { table: key.table, ring: ring.hash, stampKey: this.#stamp };
+    const terms = { followed, shape: SHAPE, leaseTtlMs: FOR_EVER_MS, over };
+    const [reply] = await runLeases(this.#redis, terms, [{ entryKey: entry, token }], now);
+    if (reply === undefined) throw new Error('no reply for the row');
+    return reply.kind === 'lease' ? { kind: 'lease', base: reply.base as LeaseBase } : reply;
   }
 
   fill(key: RowKey, token: string, ring: Ring, filled: Entry) {
     const entry = this.entryKey(key);
-    return this.#telling(() =>
-      this.#redis.fill(
-        this.#stamp,
-        entry,
-        leaseKey(entry),
-        token,
-        key.table,
-        ring.hash,
-        filled.version,
-        encodeEntry(filled),
-        FOR_EVER_MS,
-      ),
-    );
+    const followed = { table: key.table, ring: ring.hash, stampKey: this.#stamp };
+    const row = { entryKey: entry, token, version: filled.version, stored: encodeEntry(filled), ttlMs: FOR_EVER_MS };
+    return this.#telling(async () => (await runFills(this.#redis, followed, [row]))[0]);
   }
 
   async release(key: RowKey, token: string, drop: '0' | '1'): Promise<void> {

@@ -1,11 +1,20 @@
--- FILL for a table without sync: stores what was read under the lease.
---   KEYS  entry, lease
---   ARGV  token, entry bytes, TTL until Redis forgets it (ms)
---   ->    "lost"    the lease is gone or another's: whatever was read may be older than what is here
+-- FILL for a table without sync: stores what was read under the leases.
+--   KEYS  for each row: entry, lease
+--   ARGV  for each row: token, entry bytes, TTL until Redis forgets it (ms)
+--   ->    for each row:
+--         "lost"    the lease is gone or another's: whatever was read may be older than what is here
 --         "stored"
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then
-  return 'lost'
+local function fill(entry, lease, token, bytes, ttl)
+  if redis.call('GET', lease) ~= token then
+    return 'lost'
+  end
+  redis.call('SET', entry, bytes, 'PX', ttl)
+  redis.call('DEL', lease)
+  return 'stored'
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-redis.call('DEL', KEYS[2])
-return 'stored'
+
+local outcomes = {}
+for row = 1, #KEYS / 2 do
+  outcomes[row] = fill(KEYS[2 * row - 1], KEYS[2 * row], unpack(ARGV, 3 * row - 2, 3 * row))
+end
+return outcomes
