@@ -46,10 +46,12 @@ export function addOperationsRoutes(
     if (key === undefined)
       throw new RequestRefused('missing-parameter', 'Name the key: /-/ring/story?key=test_users_1, or test/users/1.');
     const serving = generation();
-    const { ports, tables, config } = serving;
+    const { ports, tables, config, admission } = serving;
     if (tables === undefined)
       throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
     const asked = keyAsked(tables, config.keyPrefix, percentDecode(key));
+    // It shows a row: that is for keys that may read it, whoever may see the rest of `/-/`.
+    admission?.admit(request.raw, asked.table.label, 1);
     return serving.serve(() => keyStory(ports, asked));
   });
 }

@@ -159,6 +159,16 @@ test('let in: what operators ask, with any key, as a password too; liveness and 
   for (const path of ['/-/live', '/-/ready']) assert.equal((await gateway.get(path)).status, 200, path);
 });
 
+test('a key’s story shows a row, and is for keys that may read it', async () => {
+  const story = (key: string) => `/-/ring/story?key=${key}`;
+  assert.equal((await gateway.get(story('test_users_1'), withKey(users))).status, 200);
+  const refused = { ...NOT_PERMITTED, reason: 'not-in-scope' };
+  await assertRefused(await gateway.get(story('shop_orders_1'), withKey(users)), refused);
+  await assertRefused(await gateway.get(story('shop/orders/1'), withKey(users)), refused);
+  const { gateway: open } = await watchedGateway({ access: { keysFile, publicOperations: true } });
+  await assertRefused(await open.get(story('test_users_1')), { ...UNAUTHENTICATED, reason: 'no-key' });
+});
+
 test('with publicOperations they are for everybody, and rows are not', async () => {
   const { gateway: open } = await watchedGateway({ access: { keysFile, publicOperations: true } });
   assert.equal((await open.get('/-/metrics')).status, 200);
