@@ -8,7 +8,7 @@ import {
   type Harmed,
   type Workload,
 } from './figures.ts';
-import { inMs, inPercent, inRate, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
+import { inMs, inPercent, inRate, MEBIBYTES_A_MILLION_ROWS } from '../harness/words.ts';
 
 type CourseFigure = 'hitRatio' | 'originRows';
 

@@ -10,7 +10,16 @@ import {
   type Harmed,
   type Workload,
 } from './figures.ts';
-import { inMebibytes, inMs, inPercent, inRate, inTimes, listed, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
+import {
+  DISTURBED,
+  inMebibytes,
+  inMs,
+  inPercent,
+  inRate,
+  inTimes,
+  listed,
+  MEBIBYTES_A_MILLION_ROWS,
+} from '../harness/words.ts';
 
 type Architectures = Readonly<Record<ArchitectureName, ArchitectureFigures>>;
 type Rule = (architectures: Architectures, settings: ComparisonSettings) => string;
@@ -21,8 +30,6 @@ const CLOSE = 1.25;
 const FRESH_MS = 1_000;
 /** As bench/watch/figures.ts has it. */
 const HITS_FELL = 0.02;
-/** The share of the time that a gateway may wait for a core before its latencies are not its own. */
-const DISTURBED = 0.2;
 const CACHES = ['mirror', 'synced', 'ttl'] as const;
 const FOLLOWED = ['mirror', 'synced'] as const;
 const ALL = [...CACHES, 'none'] as const;
