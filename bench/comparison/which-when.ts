@@ -30,6 +30,8 @@ const CLOSE = 1.25;
 const FRESH_MS = 1_000;
 /** As bench/watch/figures.ts has it. */
 const HITS_FELL = 0.02;
+/** Several ticks of the kernel's accounts. */
+const ACCOUNTED_SECONDS_MIN = 0.05;
 const CACHES = ['mirror', 'synced', 'ttl'] as const;
 const FOLLOWED = ['mirror', 'synced'] as const;
 const ALL = [...CACHES, 'none'] as const;
@@ -121,10 +123,13 @@ function writes(architectures: Architectures): string {
   const spared = (name: ArchitectureName) => mysqlMicrosARead('none') - mysqlMicrosARead(name);
   const ends = FOLLOWED.map((name) => {
     const micros = changeMicros(architectures[name]);
-    const of = `${ARCHITECTURE_WORDS[name]} ${inMicros(micros)} a change, ${inMicros(Math.max(0, spared(name)))} spared a read`;
-    if (spared(name) <= 0) return `${of}, so following changes costs more than it spares at any share of writes`;
-    if (micros <= 0) return `${of}, so what it takes was too little to be seen`;
-    return `${of}, so it takes more than it spares above ${writesForReads(spared(name) / micros)}`;
+    const read = `${inMicros(Math.max(0, spared(name)))} spared a read`;
+    if (micros === undefined)
+      return `${ARCHITECTURE_WORDS[name]} too little a change to be seen in so short a time, ${read}`;
+    const of = `${ARCHITECTURE_WORDS[name]} ${inMicros(micros)} a change, ${read}`;
+    return spared(name) <= 0
+      ? `${of}, so following changes costs more than it spares at any share of writes`
+      : `${of}, so it takes more than it spares above ${writesForReads(spared(name) / micros)}`;
   });
   return (
     `Many writes. The processor time of the sync worker and RabbitMQ for a change (from the burst), and that which a read spared MySQL (against no cache, at the first rate): ` +
@@ -183,7 +188,7 @@ function harmed(title: string, done: string, of: 'cold' | 'lost', architectures:
         : hitRatioBackMs === undefined
           ? `hits not back at ${inPercent(hitRatioBefore)} by the end`
           : `hits back at ${inPercent(hitRatioBefore)} after ${inMs(hitRatioBackMs)}`;
-    return `${failed}, ${back}, ${inRate(worst)} rows read by MySQL in the worst second${times}`;
+    return `${failed}, ${back}, ${inRate(worst)} row reads in MySQL in the worst second${times}`;
   });
   const [whole, failing] = parted(CACHES, (name) => seen(name).errors === 0);
   const worst = (name: ArchitectureName) => seen(name).figures.originRowsWorstSecond;
@@ -203,7 +208,7 @@ function upkeep(architectures: Architectures, { ttlSeconds }: ComparisonSettings
   const kept = FOLLOWED.map((name) => {
     const { cpu, writesPerSecond } = first(architectures[name]);
     const { workerMebibytes, brokerMebibytes } = architectures[name].sync ?? { workerMebibytes: 0, brokerMebibytes: 0 };
-    return `${ARCHITECTURE_WORDS[name]} a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
+    return `For ${ARCHITECTURE_WORDS[name]}, a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
   });
   const old = (name: ArchitectureName) => first(architectures[name]).oldShare;
   const bought =
@@ -223,14 +228,15 @@ function disturbance(among: readonly (readonly [ArchitectureName, Workload])[]):
   );
 }
 
-/** From both rates, so that what the processes take when nothing changes is left out; where that says nothing, of the burst as it is. */
-function changeMicros({ reads: [low], burst: high }: ArchitectureFigures): number {
+/**
+ * Of the sync worker and RabbitMQ, of the burst; what they take when little changes (the long tail) is left out. Nothing where
+ * that is too little for accounts in steps of 10 ms.
+ */
+function changeMicros({ tail, burst: high }: ArchitectureFigures): number | undefined {
   const cpu = (of: typeof high.cpu) => of.worker + of.broker;
-  const more = low === undefined ? 0 : cpu(high.cpu) - cpu(low.cpu);
-  const changes = low === undefined ? 0 : high.writesPerSecond - low.writesPerSecond;
-  return more > 0 && changes > 0
-    ? (1e6 * more) / changes
-    : (1e6 * cpu(high.cpu)) / Math.max(1e-9, high.writesPerSecond);
+  const tookSeconds = high.changes / Math.max(1e-9, high.writesPerSecond);
+  const seconds = (cpu(high.cpu) - cpu(tail.cpu)) * tookSeconds;
+  return seconds < ACCOUNTED_SECONDS_MIN ? undefined : (1e6 * seconds) / high.changes;
 }
 
 function writesForReads(ratio: number): string {
