@@ -139,23 +139,23 @@ function writes(architectures: Architectures): string {
 
 function burst(architectures: Architectures): string {
   const told = each(ALL, (name) => {
-    const { latencyMs, lastVisibleMs } = architectures[name].burst;
-    return `${inMs(first(architectures[name]).latencyMs.p99)} before and ${inMs(latencyMs.p99)} amid it, ${inMs(lastVisibleMs)}`;
+    const { latencyMs, oldMs } = architectures[name].burst;
+    return `${inMs(first(architectures[name]).latencyMs.p99)} before and ${inMs(latencyMs.p99)} amid it, ${inMs(oldMs.max)}`;
   });
   const rise = (name: ArchitectureName) =>
     architectures[name].burst.latencyMs.p99 / first(architectures[name]).latencyMs.p99;
   const [felt, unfelt] = parted(ALL, (name) => rise(name) > 2);
   const { changes, readsPerSecond } = architectures.none.burst;
-  const within = ALL.filter((name) => architectures[name].burst.lastVisibleMs <= FRESH_MS);
+  const [fresh, late] = parted(ALL, (name) => architectures[name].burst.oldMs.max <= FRESH_MS);
   return (
-    `Write bursts. ${changes.toLocaleString('en-US')} of the rows that are read were changed beside ${inRate(readsPerSecond)} reads/s; p99, and how long after it the last change was answered: ${told}. ` +
+    `Write bursts. ${changes.toLocaleString('en-US')} of the rows that are read were changed beside ${inRate(readsPerSecond)} reads/s; p99, and the oldest answer amid it: ${told}. ` +
     (disturbance(
       ALL.flatMap((name) => [first(architectures[name]), architectures[name].burst].map((one) => [name, one] as const)),
     ) ??
       (felt.length === 0
         ? 'Nobody’s p99 doubled.'
         : `The p99 more than doubled with ${words(felt)}${unfelt.length === 0 ? '' : ` and not with ${words(unfelt, 'or')}`}.`)) +
-    ` Within ${inMs(FRESH_MS)} the last change was there with ${words(within)}.`
+    ` Amid it no answer was ${inMs(FRESH_MS)} old with ${words(fresh)}${late.length === 0 ? '' : `; some were with ${words(late)}`}.`
   );
 }
 
@@ -208,14 +208,14 @@ function upkeep(architectures: Architectures, { ttlSeconds }: ComparisonSettings
   const kept = FOLLOWED.map((name) => {
     const { cpu, writesPerSecond } = first(architectures[name]);
     const { workerMebibytes, brokerMebibytes } = architectures[name].sync ?? { workerMebibytes: 0, brokerMebibytes: 0 };
-    return `For ${ARCHITECTURE_WORDS[name]}, a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
+    return `for ${ARCHITECTURE_WORDS[name]}, a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
   });
   const old = (name: ArchitectureName) => first(architectures[name]).oldShare;
   const bought =
     old('ttl') > old('synced')
       ? `That buys answers that are not old: ${inPercent(old('ttl'))} of them were by a TTL of ${ttlSeconds} s alone (the oldest by ${inMs(first(architectures.ttl).oldMs.max)}), ${inPercent(old('synced'))} with sync.`
       : `In this run it bought no fresher answers: ${inPercent(old('ttl'))} were old by a TTL of ${ttlSeconds} s alone, ${inPercent(old('synced'))} with sync.`;
-  return `Upkeep. ${kept.join('; ')}; TTL alone and no cache need neither. ${bought}`;
+  return `Upkeep. ${upper(kept.join('; '))}; TTL alone and no cache need neither. ${bought}`;
 }
 
 /** What makes latencies of one run no ground for a choice. Nothing where they are one. */
