@@ -8,7 +8,7 @@ import {
   type Harmed,
   type Workload,
 } from './figures.ts';
-import { inMs, inPercent, inRate, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
+import { inMs, inPercent, inRate, MEBIBYTES_A_MILLION_ROWS } from '../harness/words.ts';
 
 type CourseFigure = 'hitRatio' | 'originRows';
 
@@ -38,9 +38,9 @@ export function comparisonBlocks(settings: ComparisonSettings, architectures: re
     bars('What MySQL answered', 'queries/s', workloads, ({ origin }) => origin.queries),
     { kind: 'table', table: workloadTable(workloads, architectures) },
     { kind: 'table', table: freshnessTable(settings, architectures) },
-    lines('cold', 'Cold start: hit ratio', 'of requests', 'hitRatio'),
+    lines('cold', 'Cold start: hit ratio', 'hits', 'hitRatio'),
     lines('cold', 'Cold start: what MySQL was asked for', 'rows/s', 'originRows'),
-    lines('lost', 'A lost shard: hit ratio', 'of requests', 'hitRatio'),
+    lines('lost', 'A lost shard: hit ratio', 'hits', 'hitRatio'),
     lines('lost', 'A lost shard: what MySQL was asked for', 'rows/s', 'originRows'),
     { kind: 'table', table: harmTable(cached) },
     { kind: 'table', table: costTable(architectures) },

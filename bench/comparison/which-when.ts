@@ -10,7 +10,16 @@ import {
   type Harmed,
   type Workload,
 } from './figures.ts';
-import { inMebibytes, inMs, inPercent, inRate, inTimes, listed, MEBIBYTES_A_MILLION_ROWS } from './words.ts';
+import {
+  DISTURBED,
+  inMebibytes,
+  inMs,
+  inPercent,
+  inRate,
+  inTimes,
+  listed,
+  MEBIBYTES_A_MILLION_ROWS,
+} from '../harness/words.ts';
 
 type Architectures = Readonly<Record<ArchitectureName, ArchitectureFigures>>;
 type Rule = (architectures: Architectures, settings: ComparisonSettings) => string;
@@ -21,8 +30,8 @@ const CLOSE = 1.25;
 const FRESH_MS = 1_000;
 /** As bench/watch/figures.ts has it. */
 const HITS_FELL = 0.02;
-/** The share of the time that a gateway may wait for a core before its latencies are not its own. */
-const DISTURBED = 0.2;
+/** Several ticks of the kernel's accounts. */
+const ACCOUNTED_SECONDS_MIN = 0.05;
 const CACHES = ['mirror', 'synced', 'ttl'] as const;
 const FOLLOWED = ['mirror', 'synced'] as const;
 const ALL = [...CACHES, 'none'] as const;
@@ -114,10 +123,13 @@ function writes(architectures: Architectures): string {
   const spared = (name: ArchitectureName) => mysqlMicrosARead('none') - mysqlMicrosARead(name);
   const ends = FOLLOWED.map((name) => {
     const micros = changeMicros(architectures[name]);
-    const of = `${ARCHITECTURE_WORDS[name]} ${inMicros(micros)} a change, ${inMicros(Math.max(0, spared(name)))} spared a read`;
-    if (spared(name) <= 0) return `${of}, so following changes costs more than it spares at any share of writes`;
-    if (micros <= 0) return `${of}, so what it takes was too little to be seen`;
-    return `${of}, so it takes more than it spares above ${writesForReads(spared(name) / micros)}`;
+    const read = `${inMicros(Math.max(0, spared(name)))} spared a read`;
+    if (micros === undefined)
+      return `${ARCHITECTURE_WORDS[name]} too little a change to be seen in so short a time, ${read}`;
+    const of = `${ARCHITECTURE_WORDS[name]} ${inMicros(micros)} a change, ${read}`;
+    return spared(name) <= 0
+      ? `${of}, so following changes costs more than it spares at any share of writes`
+      : `${of}, so it takes more than it spares above ${writesForReads(spared(name) / micros)}`;
   });
   return (
     `Many writes. The processor time of the sync worker and RabbitMQ for a change (from the burst), and that which a read spared MySQL (against no cache, at the first rate): ` +
@@ -127,23 +139,23 @@ function writes(architectures: Architectures): string {
 
 function burst(architectures: Architectures): string {
   const told = each(ALL, (name) => {
-    const { latencyMs, lastVisibleMs } = architectures[name].burst;
-    return `${inMs(first(architectures[name]).latencyMs.p99)} before and ${inMs(latencyMs.p99)} amid it, ${inMs(lastVisibleMs)}`;
+    const { latencyMs, oldMs } = architectures[name].burst;
+    return `${inMs(first(architectures[name]).latencyMs.p99)} before and ${inMs(latencyMs.p99)} amid it, ${inMs(oldMs.max)}`;
   });
   const rise = (name: ArchitectureName) =>
     architectures[name].burst.latencyMs.p99 / first(architectures[name]).latencyMs.p99;
   const [felt, unfelt] = parted(ALL, (name) => rise(name) > 2);
   const { changes, readsPerSecond } = architectures.none.burst;
-  const within = ALL.filter((name) => architectures[name].burst.lastVisibleMs <= FRESH_MS);
+  const [fresh, late] = parted(ALL, (name) => architectures[name].burst.oldMs.max <= FRESH_MS);
   return (
-    `Write bursts. ${changes.toLocaleString('en-US')} of the rows that are read were changed beside ${inRate(readsPerSecond)} reads/s; p99, and how long after it the last change was answered: ${told}. ` +
+    `Write bursts. ${changes.toLocaleString('en-US')} of the rows that are read were changed beside ${inRate(readsPerSecond)} reads/s; p99, and the oldest answer amid it: ${told}. ` +
     (disturbance(
       ALL.flatMap((name) => [first(architectures[name]), architectures[name].burst].map((one) => [name, one] as const)),
     ) ??
       (felt.length === 0
         ? 'Nobody’s p99 doubled.'
         : `The p99 more than doubled with ${words(felt)}${unfelt.length === 0 ? '' : ` and not with ${words(unfelt, 'or')}`}.`)) +
-    ` Within ${inMs(FRESH_MS)} the last change was there with ${words(within)}.`
+    ` Amid it no answer was ${inMs(FRESH_MS)} old with ${words(fresh)}${late.length === 0 ? '' : `; some were with ${words(late)}`}.`
   );
 }
 
@@ -176,7 +188,7 @@ function harmed(title: string, done: string, of: 'cold' | 'lost', architectures:
         : hitRatioBackMs === undefined
           ? `hits not back at ${inPercent(hitRatioBefore)} by the end`
           : `hits back at ${inPercent(hitRatioBefore)} after ${inMs(hitRatioBackMs)}`;
-    return `${failed}, ${back}, ${inRate(worst)} rows read by MySQL in the worst second${times}`;
+    return `${failed}, ${back}, ${inRate(worst)} row reads in MySQL in the worst second${times}`;
   });
   const [whole, failing] = parted(CACHES, (name) => seen(name).errors === 0);
   const worst = (name: ArchitectureName) => seen(name).figures.originRowsWorstSecond;
@@ -196,14 +208,14 @@ function upkeep(architectures: Architectures, { ttlSeconds }: ComparisonSettings
   const kept = FOLLOWED.map((name) => {
     const { cpu, writesPerSecond } = first(architectures[name]);
     const { workerMebibytes, brokerMebibytes } = architectures[name].sync ?? { workerMebibytes: 0, brokerMebibytes: 0 };
-    return `${ARCHITECTURE_WORDS[name]} a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
+    return `for ${ARCHITECTURE_WORDS[name]}, a worker (${inMebibytes(workerMebibytes)}, ${inPercent(cpu.worker)} of a core at ${inRate(writesPerSecond)} writes/s) and RabbitMQ (${inMebibytes(brokerMebibytes)}, ${inPercent(cpu.broker)})`;
   });
   const old = (name: ArchitectureName) => first(architectures[name]).oldShare;
   const bought =
     old('ttl') > old('synced')
       ? `That buys answers that are not old: ${inPercent(old('ttl'))} of them were by a TTL of ${ttlSeconds} s alone (the oldest by ${inMs(first(architectures.ttl).oldMs.max)}), ${inPercent(old('synced'))} with sync.`
       : `In this run it bought no fresher answers: ${inPercent(old('ttl'))} were old by a TTL of ${ttlSeconds} s alone, ${inPercent(old('synced'))} with sync.`;
-  return `Upkeep. ${kept.join('; ')}; TTL alone and no cache need neither. ${bought}`;
+  return `Upkeep. ${upper(kept.join('; '))}; TTL alone and no cache need neither. ${bought}`;
 }
 
 /** What makes latencies of one run no ground for a choice. Nothing where they are one. */
@@ -216,14 +228,15 @@ function disturbance(among: readonly (readonly [ArchitectureName, Workload])[]):
   );
 }
 
-/** From both rates, so that what the processes take when nothing changes is left out; where that says nothing, of the burst as it is. */
-function changeMicros({ reads: [low], burst: high }: ArchitectureFigures): number {
+/**
+ * Of the sync worker and RabbitMQ, of the burst; what they take when little changes (the long tail) is left out. Nothing where
+ * that is too little for accounts in steps of 10 ms.
+ */
+function changeMicros({ tail, burst: high }: ArchitectureFigures): number | undefined {
   const cpu = (of: typeof high.cpu) => of.worker + of.broker;
-  const more = low === undefined ? 0 : cpu(high.cpu) - cpu(low.cpu);
-  const changes = low === undefined ? 0 : high.writesPerSecond - low.writesPerSecond;
-  return more > 0 && changes > 0
-    ? (1e6 * more) / changes
-    : (1e6 * cpu(high.cpu)) / Math.max(1e-9, high.writesPerSecond);
+  const tookSeconds = high.changes / Math.max(1e-9, high.writesPerSecond);
+  const seconds = (cpu(high.cpu) - cpu(tail.cpu)) * tookSeconds;
+  return seconds < ACCOUNTED_SECONDS_MIN ? undefined : (1e6 * seconds) / high.changes;
 }
 
 function writesForReads(ratio: number): string {

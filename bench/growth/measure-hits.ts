@@ -3,7 +3,7 @@ import { runClosedLoop } from '../generators/closed-loop.ts';
 import { runGenerator } from '../generators/run-generator.ts';
 import type { LoadSpec } from '../generators/load-spec.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
-import { cpuSeconds, residentMebibytes, withChildren } from '../harness/processor.ts';
+import { cpuSeconds, residentMebibytes, waitedSeconds, withChildren } from '../harness/processor.ts';
 import { medianOf } from '../harness/rounds.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 import type { GrowthPoint } from './series.ts';
@@ -39,10 +39,11 @@ export class HitsMeasurer {
     await this.#round(at, hits, 0);
     const rounds = [];
     for (let round = 1; round <= hits.rounds; round += 1) {
-      const before = cpuSeconds(pids);
+      const [before, waitedBefore, startedAt] = [cpuSeconds(pids), waitedBy(pids), performance.now()];
       const seen = await this.#round(at, hits, round);
       const cpuMicros = (1e6 * (cpuSeconds(pids) - before)) / Math.max(1, seen.requests);
-      rounds.push({ ...seen, cpuMicros });
+      const waited = (waitedBy(pids) - waitedBefore) / ((performance.now() - startedAt) / 1_000);
+      rounds.push({ ...seen, cpuMicros, waited });
     }
     return {
       at,
@@ -50,6 +51,7 @@ export class HitsMeasurer {
       p99Ms: medianOf(rounds.map(({ p99Ms }) => p99Ms)),
       cpuMicros: medianOf(rounds.map(({ cpuMicros }) => cpuMicros)),
       mebibytes: residentMebibytes(pids),
+      waited: medianOf(rounds.map(({ waited }) => waited)),
     };
   }
 
@@ -82,4 +84,10 @@ export class HitsMeasurer {
     if (seen.wrong > 0) this.wrong.push(`${seen.wrong} wrong answers at ${at}, such as ${seen.examples.join(' | ')}`);
     return { requests: seen.requests, perSecond: seen.requests / seen.seconds, p99Ms: seen.latencyMs.p99 };
   }
+}
+
+/** Of the processes that answer, on average; the one that only hands connections to them is left out. */
+function waitedBy(pids: readonly number[]): number {
+  const answering = pids.length === 1 ? pids : pids.slice(1);
+  return answering.reduce((sum, pid) => sum + waitedSeconds(pid), 0) / answering.length;
 }

@@ -1,5 +1,6 @@
 /** One thing that grows, what grew with it, and both in words, as a chart and as a table. */
 import type { Block } from '../harness/section.ts';
+import { DISTURBED, inPercent } from '../harness/words.ts';
 import { exponentOf, growthWords } from './exponent.ts';
 
 export interface GrowthPoint {
@@ -12,6 +13,8 @@ export interface GrowthPoint {
   readonly cpuMicros: number;
   /** That the gateway has. */
   readonly mebibytes: number;
+  /** For how much of the time it wanted a core, and something else had it. */
+  readonly waited: number;
   /** What is measured in this series alone. */
   readonly redisMebibytes?: number;
   /** Of the look-up of a key's owner. */
@@ -25,15 +28,17 @@ export interface GrowthSeries {
 }
 
 interface Figure {
-  readonly key: Exclude<keyof GrowthPoint, 'at'>;
+  readonly key: Exclude<keyof GrowthPoint, 'at' | 'waited'>;
+  /** Whoever waits for a core shows less of it. */
+  readonly isOfTime?: boolean;
   readonly name: string;
   readonly unit: string;
   readonly digits: number;
 }
 
 const FIGURES: readonly Figure[] = [
-  { key: 'perSecond', name: 'throughput', unit: 'requests/s', digits: 0 },
-  { key: 'p99Ms', name: 'p99', unit: 'ms', digits: 2 },
+  { key: 'perSecond', name: 'throughput', unit: 'requests/s', digits: 0, isOfTime: true },
+  { key: 'p99Ms', name: 'p99', unit: 'ms', digits: 2, isOfTime: true },
   { key: 'cpuMicros', name: 'CPU a request', unit: 'µs', digits: 1 },
   { key: 'mebibytes', name: 'memory of the gateway', unit: 'MiB', digits: 0 },
   { key: 'redisMebibytes', name: 'memory of all Redis', unit: 'MiB', digits: 1 },
@@ -44,7 +49,10 @@ const FIGURES: readonly Figure[] = [
 export function growthSentence({ of, points }: GrowthSeries): string | undefined {
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined || first === last) return undefined;
+  const most = points.toSorted((a, b) => b.waited - a.waited)[0] ?? first;
+  const isDisturbed = most.waited > DISTURBED;
   const told = FIGURES.flatMap((figure) => {
+    if (isDisturbed && figure.isOfTime === true) return [];
     const values = valuesOf(figure, points);
     const exponent = exponentOf(values);
     if (exponent === undefined) return [];
@@ -53,7 +61,12 @@ export function growthSentence({ of, points }: GrowthSeries): string | undefined
       `${figure.name} ${growthWords(exponent, of)}, ${shown(from, figure)} to ${shown(to, figure)} ${figure.unit}`,
     ];
   });
-  return `From ${first.at.toLocaleString('en-US')} to ${last.at.toLocaleString('en-US')} ${of}: ${told.join('; ')}.`;
+  const from = `From ${first.at.toLocaleString('en-US')} to ${last.at.toLocaleString('en-US')} ${of}: ${told.join('; ')}.`;
+  if (!isDisturbed) return from;
+  return (
+    `${from} Of throughput and p99 this run does not say: at ${most.at.toLocaleString('en-US')} the gateway wanted a core for ${inPercent(most.waited)} of the time, ` +
+    'and something else had it.'
+  );
 }
 
 export function growthBlocks({ of, points }: GrowthSeries): Block[] {
@@ -80,8 +93,12 @@ export function growthBlocks({ of, points }: GrowthSeries): Block[] {
       kind: 'table',
       table: {
         caption: `By ${of}`,
-        columns: [of, ...measured.map(({ name, unit }) => `${name}, ${unit}`)],
-        rows: points.map((point) => [point.at, ...measured.map((figure) => shown(point[figure.key] ?? 0, figure))]),
+        columns: [of, ...measured.map(({ name, unit }) => `${name}, ${unit}`), 'waited for a core'],
+        rows: points.map((point) => [
+          point.at,
+          ...measured.map((figure) => shown(point[figure.key] ?? 0, figure)),
+          inPercent(point.waited),
+        ]),
       },
     },
   ];

@@ -40,7 +40,7 @@ const SCALES: Readonly<Record<ScaleName, Scale>> = {
     processes: [1, 2],
     rounds: 3,
     seconds: 3,
-    fillSecondsMax: 300,
+    fillSecondsMax: 200,
   },
   quick: {
     rows: 10_000,

@@ -60,10 +60,12 @@ test('each architecture answered everything while nothing was lost, from where i
 
 test('what was lost was missed where something was cached, and the table could not be asked in place of a mirror', () => {
   const [mirror, synced, ttl, none] = architectures();
-  for (const harmed of [mirror?.cold, synced?.cold, ttl?.cold]) {
+  // What has only a TTL may have run out of it just before.
+  for (const harmed of [mirror?.cold, synced?.cold]) {
     assert.ok(harmed !== undefined && harmed.figures.hitRatioWorst < harmed.figures.hitRatioBefore);
   }
-  for (const harmed of [mirror?.lost, synced?.lost, ttl?.lost]) assert.ok(harmed !== undefined && harmed.requests > 0);
+  for (const harmed of [mirror?.lost, synced?.lost, ttl?.cold, ttl?.lost])
+    assert.ok(harmed !== undefined && harmed.requests > 0);
   assert.ok((mirror?.cold?.statuses['503'] ?? 0) > 0);
   assert.equal(synced?.cold?.errors, 0);
   assert.equal(none?.cold, undefined);

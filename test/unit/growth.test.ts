@@ -34,7 +34,14 @@ test('an exponent is told for what it is', () => {
 });
 
 test('a series is told figure by figure, those that it has', () => {
-  const pointAt = (at: number) => ({ at, perSecond: 1_000 * at, p99Ms: 2, cpuMicros: 100 / at, mebibytes: 200 });
+  const pointAt = (at: number) => ({
+    at,
+    perSecond: 1_000 * at,
+    p99Ms: 2,
+    cpuMicros: 100 / at,
+    mebibytes: 200,
+    waited: 0,
+  });
   const points = [1, 2, 4].map(pointAt);
   const sentence = growthSentence({ of: 'processes', points }) ?? '';
   assert.match(
@@ -45,6 +52,10 @@ test('a series is told figure by figure, those that it has', () => {
   assert.match(sentence, /CPU a request falls with processes \(exponent -1\.00\), 100\.0 to 25\.0 µs/);
   assert.doesNotMatch(sentence, /Redis|look-up/);
   assert.equal(growthSentence({ of: 'processes', points: points.slice(0, 1) }), undefined);
+  const disturbed = points.map((point) => ({ ...point, waited: point.at === 2 ? 0.35 : 0.1 }));
+  const careful = growthSentence({ of: 'processes', points: disturbed }) ?? '';
+  assert.match(careful, /^From 1 to 4 processes: CPU a request falls/);
+  assert.match(careful, /this run does not say: at 2 the gateway wanted a core for 35 % of the time/);
   const [chart, table] = growthBlocks({ of: 'keys', points: points.map((point) => ({ ...point, lookUpNanos: 50 })) });
   assert.ok(chart?.kind === 'lines' && table?.kind === 'table');
   assert.deepEqual(chart.chart.lines[0]?.points, [
@@ -52,5 +63,5 @@ test('a series is told figure by figure, those that it has', () => {
     [2, 2],
     [4, 4],
   ]);
-  assert.equal(table.table.columns.at(-1), 'look-up of an owner, ns');
+  assert.deepEqual(table.table.columns.slice(-2), ['look-up of an owner, ns', 'waited for a core']);
 });

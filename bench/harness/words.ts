@@ -1,4 +1,7 @@
-/** Figures as words, with as many digits as a run of seconds has. */
+/** Figures as words, with as many digits as a run of seconds has, and when not to put them into words. */
+
+/** The share of the time that a gateway may wait for a core before its latencies and its throughput are not its own. */
+export const DISTURBED = 0.2;
 
 /** MiB, where a row takes a byte. */
 export const MEBIBYTES_A_MILLION_ROWS = 1e6 / 2 ** 20;
@@ -6,7 +9,7 @@ export const MEBIBYTES_A_MILLION_ROWS = 1e6 / 2 ** 20;
 /** `0.8 ms`, `12 ms`, `2.4 s` */
 export function inMs(milliseconds: number): string {
   if (milliseconds >= 1_000) return `${plain(milliseconds / 1_000)} s`;
-  return `${milliseconds < 10 ? milliseconds.toFixed(1) : milliseconds.toFixed(0)} ms`;
+  return `${milliseconds < 10 ? plain(milliseconds) : milliseconds.toFixed(0)} ms`;
 }
 
 export function inRate(perSecond: number): string {
