@@ -107,17 +107,33 @@ export class Gateway {
     const generation = this.#generation;
     await generation.connect();
     signal.throwIfAborted();
-    this.#app = await this.#buildApp();
+    const app = await this.#buildApp();
+    this.#app = app;
     signal.throwIfAborted();
-    let url: string;
+    const listensWhenReady = this.#oneOfMany?.listensWhenReady === true;
+    if (listensWhenReady) await this.#learn(generation);
+    const url = await this.#listen(app);
+    if (!listensWhenReady) await this.#learn(generation);
+    const tables = [...(this.#generation.tables?.all() ?? [])].map((table) => table.label);
+    this.#log.info({ tables }, 'ready');
+    this.#oneOfMany?.ready();
+    return url;
+  }
+
+  async #listen(app: FastifyInstance): Promise<string> {
     try {
-      const heardAt = await this.#app.listen({ host: this.#address.host, port: this.#address.port });
+      const heardAt = await app.listen({ host: this.#address.host, port: this.#address.port });
       // Fastify does not know how the server that it was given is spoken to.
-      url = this.#listener.isSecure ? heardAt.replace(/^http:/, 'https:') : heardAt;
+      const url = this.#listener.isSecure ? heardAt.replace(/^http:/, 'https:') : heardAt;
+      this.#log.info({ url }, 'listening');
+      return url;
     } catch (error) {
       throw listenFailed(error, this.#address);
     }
-    this.#log.info({ url }, 'listening');
+  }
+
+  async #learn(generation: Generation): Promise<void> {
+    const { signal } = this.#stopping;
     try {
       await generation.learn(signal);
     } catch (error) {
@@ -125,10 +141,6 @@ export class Gateway {
       // A reload was ready before: what was wrong with the first configuration does not matter any more.
       if (generation === this.#generation) throw error;
     }
-    const tables = [...(this.#generation.tables?.all() ?? [])].map((table) => table.label);
-    this.#log.info({ tables }, 'ready');
-    this.#oneOfMany?.ready();
-    return url;
   }
 
   async #stop(): Promise<void> {

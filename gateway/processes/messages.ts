@@ -9,3 +9,6 @@ export type FromProcess =
 export type ToProcess =
   | { readonly kind: 'metrics-asked'; readonly id: string }
   | { readonly kind: 'metrics-of-all'; readonly id: string; readonly values: readonly unknown[] };
+
+/** In a process' environment, where it is to listen only once rows can be read through it. */
+export const LISTEN_WHEN_READY = 'RINGFILL_LISTEN_WHEN_READY';

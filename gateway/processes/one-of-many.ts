@@ -5,7 +5,7 @@
 import cluster from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 import { AggregatorRegistry, Gauge, type Registry } from 'prom-client';
-import type { FromProcess, ToProcess } from './messages.ts';
+import { type FromProcess, LISTEN_WHEN_READY, type ToProcess } from './messages.ts';
 
 /** Past it the process tells its own alone: better than none. */
 const METRICS_WITHIN_MS = 2_000;
@@ -31,6 +31,11 @@ export class OneOfMany {
     this.#registry = registry;
     OneOfMany.measure(registry);
     process.on('message', (message: ToProcess) => void this.#heard(message));
+  }
+
+  /** Another one answers meanwhile. */
+  get listensWhenReady(): boolean {
+    return process.env[LISTEN_WHEN_READY] !== undefined;
   }
 
   ready(): void {

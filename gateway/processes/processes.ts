@@ -2,14 +2,15 @@
  * Several gateway processes on one port: this one accepts connections and hands them out in turn; each of the others is
  * a whole gateway, with its own shards, connections and memory, and counts as one of several gateways.
  *
- * The first is started alone: what is wrong with the set-up is then said once, and ends the command. One that ends after
- * it was ready is started again, later each time. Signals are passed on; the command ends when the last process has.
+ * The first is started alone: what is wrong with the set-up is then said once, and ends the command. It listens as soon as
+ * it can, so that it can be asked how it is; all others once rows can be read through them, for whoever connects gets any of
+ * them. One that ends is started again, later each time. Signals are passed on; the command ends when the last has.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../shared/lifecycle/backoff.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import type { FromProcess, ToProcess } from './messages.ts';
+import { type FromProcess, LISTEN_WHEN_READY, type ToProcess } from './messages.ts';
 
 export interface ProcessesOptions {
   /** More than 1. */
@@ -26,6 +27,8 @@ export class Processes {
   readonly #options: ProcessesOptions;
   readonly #stopping = new AbortController();
   readonly #metrics = new Map<string, { readonly asker: Worker; readonly missing: Set<Worker>; values: unknown[] }>();
+  /** Those that rows can be read through. */
+  readonly #ready = new Set<Worker>();
   #exitCode = 0;
 
   constructor(options: ProcessesOptions) {
@@ -63,7 +66,7 @@ export class Processes {
       const startedAt = performance.now();
       const ended = await this.#runOne(onListening);
       if (signal.aborted) return;
-      if (!ended.wasReady) {
+      if (!ended.wasReady && this.#ready.size === 0) {
         // A set-up that is wrong for one is wrong for all; it has said so itself.
         this.#exitCode = ended.code === 0 ? 1 : ended.code;
         this.stop();
@@ -78,10 +81,12 @@ export class Processes {
   }
 
   async #runOne(onListening: (() => void) | undefined): Promise<Ended> {
-    const worker = cluster.fork();
+    const worker = cluster.fork(living().length === 0 ? {} : { [LISTEN_WHEN_READY]: '1' });
     let wasReady = false;
     worker.on('message', (message: FromProcess) => {
-      if (message.kind === 'ready') wasReady = true;
+      if (message.kind !== 'ready') return;
+      wasReady = true;
+      this.#ready.add(worker);
     });
     worker.once('listening', () => onListening?.());
     const { promise, resolve } = Promise.withResolvers<Ended>();
@@ -117,6 +122,7 @@ export class Processes {
   }
 
   #forget(worker: Worker): void {
+    this.#ready.delete(worker);
     for (const [id, { asker, missing }] of this.#metrics) {
       if (asker === worker) this.#metrics.delete(id);
       missing.delete(worker);

@@ -71,8 +71,8 @@ test('one that is killed is started again; the others go on', async () => {
   });
   const { statuses, socketErrors } = await reading;
   assert.deepEqual(Object.keys(statuses), ['200']);
-  // Each of its connections can have lost one request; whoever sends it again is answered by another process.
-  assert.ok(socketErrors.length <= CONNECTIONS, socketErrors.join('\n'));
+  // Each of its connections can have lost one request, and one more may have been on its way to it, which nobody answers.
+  assert.ok(socketErrors.length <= 2 * CONNECTIONS, socketErrors.join('\n'));
   await until('it is back', async () => (await metric(gateway, 'ringfill_gateway_processes')) === PROCESSES);
   assert.ok(!processesOf(gateway).includes(killed as number));
   assert.match(gateway.lastLines(1_000), /"signal":"SIGKILL".*"event":"process ended"/);

@@ -203,7 +203,7 @@ const SPARE_PARTS: readonly Mutation[] = [
   // Likewise.
   {
     name: 'FILL does not look at holes',
-    scripts: [inFill(' or isInHole(stamp, read, string.sub(ARGV[5], 3, 3))', '')],
+    scripts: [inFill(' or isInHole(stamp, read, string.sub(bytes, 3, 3))', '')],
   },
   // Rings and tables begin at the same place then.
   {
