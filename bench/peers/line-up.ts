@@ -1,5 +1,4 @@
 /** Everyone whose hits are measured, up and with every row at hand. */
-import { ConfigSchema } from '../../shared/config/schema.ts';
 import type { RunningServer } from '../../stack/server-process.ts';
 import type { BenchWorld } from '../harness/bench-world.ts';
 import { profiledInto } from '../harness/cpu-profile.ts';
@@ -88,16 +87,12 @@ export async function startLineUp(world: BenchWorld, options: LineUpOptions): Pr
 
   const installation = new Installation({ world, name: 'peers', tables: { [table]: {} } });
   await installation.startWorker();
-  const gateways = [await installation.startGateway('ringfill')];
-  if ('nearCache' in ConfigSchema.properties) {
-    gateways.push(await installation.startGateway('near', NEAR_SETTINGS));
-  } else notes.push('ringfill with near cache was left out: this version has no such setting.');
-  await allBelieved(gateways, READY_WITHIN_MS, world.signal);
-  for (const { url } of gateways) await readRows({ url, table, first: 1, count: rows, signal: world.signal });
-  for (const gateway of gateways) {
-    if (gateway.name === 'near') add('near', `ringfill, near cache of ${NEAR_CACHE_MEBIBYTES} MiB`, gateway);
-    else add('ringfill', 'ringfill, with sync', gateway);
-  }
+  const gateway = await installation.startGateway('ringfill');
+  const near = await installation.startGateway('near', NEAR_SETTINGS);
+  await allBelieved([gateway, near], READY_WITHIN_MS, world.signal);
+  for (const { url } of [gateway, near]) await readRows({ url, table, first: 1, count: rows, signal: world.signal });
+  add('ringfill', 'ringfill, with sync', gateway);
+  add('near', `ringfill, near cache of ${NEAR_CACHE_MEBIBYTES} MiB`, near);
   const startProfiled: LineUp['startProfiled'] = async (like, profileFolder) => {
     const settings = like === 'near' ? NEAR_SETTINGS : {};
     const gateway = await installation.startGateway('profiled', settings, { env: profiledInto(profileFolder) });

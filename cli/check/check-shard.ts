@@ -17,7 +17,7 @@ import { connect } from '../../shared/shard/connect.ts';
 import { describeEndpoint, type Endpoint, redisOptions } from '../../shared/shard/endpoint.ts';
 import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
 import { commandsOf } from '../../shared/shard/permissions.ts';
-import { INVALIDATIONS } from '../../shared/shard/near/change-feed.ts';
+import { askToBeTold, INVALIDATIONS } from '../../shared/shard/near/change-feed.ts';
 import { nearPrefixes } from '../../shared/shard/near/near-prefixes.ts';
 import { defineScripts } from '../../shared/shard/scripts.ts';
 import { clockFinding } from './check-origin.ts';
@@ -314,10 +314,7 @@ class ShardCheck {
     let other: Redis | undefined;
     try {
       other = (await connect(this.#shard.endpoint, 0, DEADLINE_MS)).redis;
-      const id = await soon(other.client('ID'));
-      const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
-      await soon(other.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
-      await soon(other.subscribe(INVALIDATIONS, channel));
+      await askToBeTold(other, { prefixes, channel, inTime: soon });
       await soon(redis.pubsub('NUMSUB', channel));
       this.#add('near cache', 'met', 'it tells of changes');
     } catch (error) {

@@ -4,26 +4,10 @@ import type { Layers } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
 import type { Ports, ShardPort } from '../journey/ports.ts';
 import { shardStanding, type TrustRules } from '../journey/trust.ts';
+import type { LayerNow } from '../ui/wire.ts';
 
 export interface RingView {
-  readonly layers: readonly {
-    readonly ring: string;
-    readonly shards: readonly {
-      readonly shard: string;
-      /** Its ShardCondition: `ok`, `down`, `slow`, …; or why it does not vouch for what it holds (SilentBecause). */
-      readonly state: string;
-      /** Of the hash space; a ring's shares add up to 1. */
-      readonly share: number;
-      /** Up to when changes have been applied here, ISO 8601; null without sync. */
-      readonly asOf: string | null;
-      readonly lagMs: number | null;
-      /**
-       * It has lost what it held then, ISO 8601, and what is missed in it is looked for in the next ring; only while that
-       * is so.
-       */
-      readonly refillingSince?: string;
-    }[];
-  }[];
+  readonly layers: readonly LayerNow[];
 }
 
 export async function ringView({

@@ -37,13 +37,17 @@ export interface Figures {
 
 export interface ShardNow {
   readonly shard: string;
+  /** Its ShardCondition: `ok`, `down`, `slow`, …; or why it does not vouch for what it holds (SilentBecause). */
   readonly state: string;
-  /** Of the hash space, 0 to 1. 0 of a shard that only a former definition of the ring names. */
+  /** Of the hash space; a ring's shares add up to 1. 0 of a shard that only a former definition of the ring names. */
   readonly share: number;
-  /** ISO 8601. */
+  /** Up to when changes have been applied here, ISO 8601; null without sync. */
   readonly asOf: string | null;
   readonly lagMs: number | null;
-  /** ISO 8601. */
+  /**
+   * It has lost what it held then, ISO 8601, and what is missed in it is looked for in the next ring; only while that
+   * is so.
+   */
   readonly refillingSince?: string;
 }
 

@@ -7,6 +7,8 @@ import type { Problem } from '../errors/errors.ts';
 import type { KeyPart } from './key-part.ts';
 import { percentEncode } from './row-id.ts';
 
+const LEASE = ':lease';
+
 /** All that a table's keys begin with, such as `test_users_`. */
 export function tableKeyPrefix(keyPrefix: string, db: string, table: string): string {
   return `${keyPrefix}${percentEncode(db)}_${percentEncode(table)}_`;
@@ -14,7 +16,11 @@ export function tableKeyPrefix(keyPrefix: string, db: string, table: string): st
 
 /** The key of the lease beside an entry. */
 export function leaseKey(entryKey: string): string {
-  return `${entryKey}:lease`;
+  return `${entryKey}${LEASE}`;
+}
+
+export function isLeaseKey(key: string): boolean {
+  return key.endsWith(LEASE);
 }
 
 /** The key of a shard's stamp. */

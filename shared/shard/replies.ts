@@ -64,7 +64,7 @@ export function fillsIn(reply: unknown, count: number): FillReply[] {
 }
 
 /** Of one row. */
-export function leaseIn(reply: unknown): LeaseReply {
+function leaseIn(reply: unknown): LeaseReply {
   if (!Array.isArray(reply) || !reply.every((item) => Buffer.isBuffer(item))) throw new UnfitReply('the lease script');
   const [outcome, ...rest] = reply;
   switch (outcome?.toString('latin1')) {

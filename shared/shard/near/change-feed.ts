@@ -18,6 +18,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { messageOf, ShardUnavailable } from '../../errors/errors.ts';
+import { isLeaseKey } from '../../key/cache-key.ts';
 import { withinDeadline } from '../../lifecycle/deadline.ts';
 import { unlessAborted } from '../../lifecycle/unless-aborted.ts';
 import type { SeenStamp } from '../../stamp/stamp-reader.ts';
@@ -29,8 +30,6 @@ export const INVALIDATIONS = '__redis__:invalidate';
 const CONFIRM_EVERY_MS = 100;
 const RETRY_FIRST_MS = 100;
 const RETRY_MS_MAX = 5_000;
-/** Of a lease, beside an entry. */
-const LEASE = ':lease';
 
 /** The shard's own connection. */
 export interface FedShard {
@@ -163,6 +162,22 @@ export class ChangeFeed {
   }
 }
 
+export interface ToBeTold {
+  readonly prefixes: readonly string[];
+  /** Subscribed to as well. */
+  readonly channel: string;
+  /** What each step is waited for by. */
+  readonly inTime: <T>(work: Promise<T>) => Promise<T>;
+}
+
+/** From then on the connection is told of every change of a key that begins so, and can ask for nothing but PING. */
+export async function askToBeTold(redis: Redis, { prefixes, channel, inTime }: ToBeTold): Promise<void> {
+  const id = await inTime(redis.client('ID'));
+  const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
+  await inTime(redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
+  await inTime(redis.subscribe(INVALIDATIONS, channel));
+}
+
 type InTime = <T>(ask: () => Promise<T>, ms?: number) => Promise<T>;
 
 /** Nothing instead of keys: all of them. */
@@ -173,6 +188,6 @@ function tell(near: NearShard, keys: readonly Buffer[] | null): void {
   }
   for (const bytes of keys) {
     const key = bytes.toString('utf8');
-    if (!key.endsWith(LEASE)) near.changed(key);
+    if (!isLeaseKey(key)) near.changed(key);
   }
 }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { decodeEntry, encodeEntry, freshSeconds } from '../../../shared/entry/entry.ts';
 import { decodeMirrorEntry, MIRROR_FIELD, mirrorField } from '../../../shared/entry/mirror-entry.ts';
+import { intColumn } from '../../support/int-column.ts';
 import type { Column } from '../../../shared/origin/column.ts';
 import { RowEncoder } from '../../../shared/row/row-json.ts';
-import { hashesIn, leaseIn, storedIn, UnfitReply } from '../../../shared/shard/replies.ts';
+import { fillsIn, hashesIn, leasesIn, storedIn, UnfitReply } from '../../../shared/shard/replies.ts';
 import { routeOfFollowed } from '../../../shared/stamp/followed.ts';
 import { decodeStamp, floorOf, isComplete, isTrusted } from '../../../shared/stamp/stamp.ts';
 import { includesWrite, parseWritePosition, type WritePosition } from '../../../shared/stamp/write-position.ts';
@@ -28,20 +29,8 @@ const entry: Target = {
   },
 };
 
-const column = (name: string, dataType: string, more: Partial<Column> = {}): Column => ({
-  name,
-  dataType,
-  columnType: dataType,
-  nullable: true,
-  json: false,
-  charset: null,
-  collation: null,
-  lengthMax: null,
-  precision: null,
-  scale: null,
-  fraction: null,
-  ...more,
-});
+const column = (name: string, dataType: string, more: Partial<Column> = {}): Column =>
+  intColumn(name, { dataType, columnType: dataType, nullable: true, ...more });
 const COLUMNS = [
   column('id', 'int'),
   column('n', 'bigint'),
@@ -147,12 +136,14 @@ const reply: Target = {
   words: ['["lease"', '["entry"', '["busy"]', '["off"]', '[]', 'null', '[null,', '[[null,[', VERSION],
   run(input) {
     const given = replyOf(input);
-    const lease = unlessRefused(() => leaseIn(given), UnfitReply);
+    const [lease] = unlessRefused(() => leasesIn([given], 1), UnfitReply) ?? [];
     if (lease?.kind === 'entry') decodeEntry(lease.stored);
     if (lease?.kind === 'lease' && lease.base !== undefined) assert.equal(typeof lease.base.gtid, 'string');
     for (const count of [0, 1, 2]) {
       const stored = unlessRefused(() => storedIn(given, count), UnfitReply);
       for (const one of stored ?? []) if (one !== null) decodeEntry(one);
+      unlessRefused(() => leasesIn(given, count), UnfitReply);
+      unlessRefused(() => fillsIn(given, count), UnfitReply);
       const hashes = unlessRefused(() => hashesIn(given, count), UnfitReply);
       for (const one of hashes?.hashes ?? []) if (one !== null) decodeMirrorEntry(one);
       if (hashes?.stamp) decodeStamp(hashes.stamp);
