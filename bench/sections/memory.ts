@@ -8,7 +8,7 @@ import { readRows } from '../harness/read-rows.ts';
 import { barOf, medianOf } from '../harness/rounds.ts';
 import type { ScaleName, Section, SectionResult } from '../harness/section.ts';
 
-const ROWS: Readonly<Record<ScaleName, number>> = { full: 20_000, quick: 5_000, tiny: 100 };
+const ROWS: Readonly<Record<ScaleName, number>> = { full: 20_000, quick: 5_000, tiny: 1_000 };
 /** Around a size rather than of it: what an allocator rounds up to would decide alone. The exact ones are told beside them. */
 const SIZES = [
   { name: '150 B, exactly', isJudged: false, sizes: { kind: 'fixed', bytes: 150 } },
