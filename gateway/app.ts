@@ -17,6 +17,7 @@ import { addOperationsRoutes } from './http/operations-routes.ts';
 import { problem, problemOf, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
 import { addRowRoutes } from './http/row-routes.ts';
+import { Live } from './operations/live.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
 import { addUiRoutes } from './ui/ui-routes.ts';
 
@@ -88,8 +89,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transformSpecification: () => openApiDocument(options.version, options.generation().tables),
     transformSpecificationClone: false,
   });
-  addOperationsRoutes(app, options);
-  addUiRoutes(app, options);
+  const live = new Live(options);
+  addOperationsRoutes(app, { ...options, live });
+  addUiRoutes(app, live);
   addRowRoutes(app, options);
   return app;
 }
