@@ -51,7 +51,7 @@ cannot be asked when it counts.`,
       if (before.kind === 'unknown' && word === 'uses') {
         throw refused(
           `${path} has no shard ${shard}, and the gateway at ${url} uses one`,
-          'name its file: --config FILE',
+          'name its file, --config FILE; or reload that gateway',
         );
       }
       switch (before.kind) {
@@ -59,7 +59,9 @@ cannot be asked when it counts.`,
           await editRings([{ kind: 'remove', ring: before.ring, shard }], { config: path, dryRun, tell });
           break;
         case 'handed-over':
-          await settleRings(before.ring, { config: path, dryRun, tell });
+          // A gateway that was never reloaded would fill it on.
+          if (word === 'hands-over' || word === 'forgot')
+            await settleRings(before.ring, { config: path, dryRun, tell });
           break;
         case 'handing-over':
         case 'unknown':
@@ -73,7 +75,7 @@ cannot be asked when it counts.`,
         const told = { shard, file: after.kind, gateway: word ?? null, until, mayBeSwitchedOff };
         process.stdout.write(`${JSON.stringify(told)}\n`);
       }
-      if (after.kind === 'unknown' && word === undefined) process.exitCode = 1;
+      if (before.kind !== 'in-use' && word === undefined) process.exitCode = 1;
     });
 }
 
@@ -105,6 +107,10 @@ function whatNext(shard: string, url: string, file: InFile, word: Word): string 
       return `${shard} gets no new rows; the others take its rows over as they are asked for. Leave it running until ${until}; then \`${again}\`.`;
     }
     case 'handed-over':
+      if (word === undefined)
+        return `All that ${shard} had has expired. The gateway has to be asked before it is settled.`;
+      if (word === 'uses')
+        return `The gateway at ${url} still uses ${shard}: reload the sync worker, then each gateway; then \`${again}\`.`;
       return `All that ${shard} had has expired.`;
     case 'unknown':
       if (word === 'forgot')

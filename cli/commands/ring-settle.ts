@@ -70,6 +70,7 @@ export async function settleRings(
     settlings.map(({ ring, kept }) => withFormer(ring, kept)),
     {
       dryRun: dryRun === true,
+      tell,
       describe: () => settlings.map((settling) => describe(settling, nowMs)).join('') + aboutMirrors(config),
     },
   );
