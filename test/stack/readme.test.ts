@@ -4,7 +4,7 @@
  * already, or this would be about `npm ci`.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -51,6 +51,8 @@ interface Run {
   readonly ended: Promise<number | null>;
 }
 
+const running = new Set<ChildProcess>();
+
 function bash(script: string): Run {
   const child = spawn('bash', ['-c', script], { cwd: clone, env: asNewcomer, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -60,15 +62,18 @@ function bash(script: string): Run {
       child.emit('said');
     });
   }
-  after(() => child.kill('SIGKILL'));
+  running.add(child);
   return { child, output: () => output, ended: once(child, 'close').then(([code]) => code as number | null) };
 }
 
-/** All that the page and this test may have started is gone afterwards, whatever went wrong. */
-after(async () => {
-  await bash(`redis-cli -p ${ports.primary[1]} shutdown nosave`).ended;
+/** Whatever went wrong: what the page has put into the background goes as well. */
+after(() => {
+  for (const child of running) child.kill('SIGKILL');
+  spawnSync('redis-cli', ['-p', String(ports.primary[1]), 'shutdown', 'nosave']);
 });
 
+/** What comes after a block that failed would fail for that. */
+let isBroken = false;
 let demo: Run | undefined;
 
 async function start({ text }: PageBlock): Promise<void> {
@@ -120,10 +125,13 @@ for (const block of blocks) {
     continue;
   }
   test(title, async () => {
+    assert.ok(!isBroken, 'a block before this one failed');
+    isBroken = true;
     if (block.remark.startsWith('runs until')) await start(block);
     else if (block.language === 'sh') await type(block);
     else if (block.language === 'yaml') configure(block);
     else await compute(block);
+    isBroken = false;
   });
 }
 

@@ -23,7 +23,7 @@ export function blocksOf(page: string): readonly PageBlock[] {
 }
 
 /** What is printed once the servers have got on is waited for, no longer than this. */
-const WITHIN_SECONDS = 60;
+const WITHIN_SECONDS = 30;
 
 /** For bash. Ends with another code than 0 where a command does, or does not print what the page says. */
 export function scriptOf(block: string): string {

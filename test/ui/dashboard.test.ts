@@ -351,12 +351,14 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     assert.equal(await button(page).count(), 0, 'this gateway asks for no keys');
 
     const guarded = await startGuarded();
-    const context = await browser.newContext({ viewport: DESKTOP });
+    // The browser asks for a user and a password, and the password is the key.
+    const httpCredentials = { username: 'me', password: guarded.reader };
+    const context = await browser.newContext({ viewport: DESKTOP, httpCredentials });
     context.setDefaultTimeout(WITHIN_MS);
     const tab = await context.newPage();
     await tab.goto(`${guarded.url}/-/ui#key=test/users/8`);
-    await giveKey(tab, 'This gateway asks for a key', guarded.reader);
     await tab.getByText('live', { exact: true }).waitFor();
+    await giveKey(tab, 'This gateway asks for a key', guarded.reader);
     await fetch(`${guarded.url}/test/users/8`, { headers: { authorization: `Bearer ${guarded.reader}` } });
     await lookUp(tab, 'test/users/8');
     const verdict = tab.locator('#story-verdict');

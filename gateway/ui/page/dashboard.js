@@ -130,13 +130,19 @@ function askInDialog(title, why) {
   });
 }
 
-/** Settles when a key has been given. */
-async function askForKey() {
-  const key = await askInDialog(
+/** @type {Promise<void> | undefined} */
+let asking;
+
+/** Settles when a key has been given, or the dialog was left: whoever asks meanwhile waits for the same. */
+function askForKey() {
+  asking ??= askInDialog(
     'This gateway asks for a key',
     'It is kept until this tab is closed, and sent to this gateway alone.',
-  );
-  if (key !== '') keepKey(key);
+  ).then((key) => {
+    if (key !== '') keepKey(key);
+    asking = undefined;
+  });
+  return asking;
 }
 
 function askForAdminKey() {
@@ -146,5 +152,5 @@ function askForAdminKey() {
   );
 }
 
-const story = new StoryView((candidates) => ring.mark(candidates), askForAdminKey);
+const story = new StoryView((candidates) => ring.mark(candidates), { askForKey, askForAdminKey });
 void follow({ onEvent, onConnection, askForKey });

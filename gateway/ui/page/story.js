@@ -46,6 +46,7 @@ export class StoryView {
   #told = byId('story');
   #act = byId('story-invalidate');
   #onCandidates;
+  #askForKey;
   #askForAdminKey;
   #asked = new AbortController();
   #hasAdmin = false;
@@ -56,10 +57,13 @@ export class StoryView {
 
   /**
    * @param {(candidates: readonly HeldStory[]) => void} onCandidates where the key may lie
-   * @param {() => Promise<string>} askForAdminKey settles with one, or with nothing
+   * @param {object} keys
+   * @param {() => Promise<void>} keys.askForKey settles when one has been given, or none
+   * @param {() => Promise<string>} keys.askForAdminKey settles with one, or with nothing
    */
-  constructor(onCandidates, askForAdminKey) {
+  constructor(onCandidates, { askForKey, askForAdminKey }) {
     this.#onCandidates = onCandidates;
+    this.#askForKey = askForKey;
     this.#askForAdminKey = askForAdminKey;
     this.#act.addEventListener('click', (event) => {
       if (event.target instanceof HTMLButtonElement) void this.#invalidate();
@@ -122,7 +126,13 @@ export class StoryView {
     this.#asked = new AbortController();
     const { signal } = this.#asked;
     try {
-      const answer = await ask(`ring/story?key=${encodeURIComponent(key)}`, signal);
+      const path = `ring/story?key=${encodeURIComponent(key)}`;
+      let answer = await ask(path, signal);
+      if (answer.status === 401) {
+        // A story shows a row: for that the password that the browser knows is not enough.
+        await this.#askForKey();
+        answer = await ask(path, signal);
+      }
       const told = await answer.json();
       if (signal.aborted) return;
       if (answer.ok) this.#tell(/** @type {KeyStory} */ (told), said);
