@@ -91,7 +91,7 @@ test('Dockerfile: what it copies is there, and it runs what the package has', ()
   assert.deepEqual([...new Set(nodes)], [read('.nvmrc').trim().replace(/^v/, '').split('.')[0]]);
   const { bin } = JSON.parse(read('package.json')) as { bin: Record<string, string> };
   assert.ok(lines.includes(`ENTRYPOINT ["${Object.keys(bin)[0]}"]`));
-  assert.ok(!lines.some((line) => /^USER root/.test(line)) && lines.includes('USER node'));
+  assert.ok(!lines.some((line) => line.startsWith('USER root')) && lines.includes('USER node'));
 });
 
 test('systemd: the units run commands that there are, with the file that the pages name', () => {
