@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { KeyStory } from '../../client/index.ts';
+import { type KeyStory, type RingfillClient, RingfillError } from '../../client/index.ts';
 import { alignedTable } from '../aligned-table.ts';
 import { askGateway, urlOption } from '../ask-gateway.ts';
 import { parseRowPath, type RowPath } from '../row-path.ts';
@@ -26,38 +26,48 @@ export function refreshCommand(): Command {
       'after',
       `
 The same as a request with \`Cache-Control: no-cache\`: it needs no more than a key that may read the table. The exit code
-is 1 where a row is of a mirror, which the sync worker alone writes (\`ringfill audit --repair\`), or was not stored;
-Cache-Status, on stderr then, says why.
+is 1 where a row was not stored (Cache-Status, on stderr then, says why), and where the table is a mirror: the sync worker
+alone writes its rows, and \`ringfill audit --repair\` mends them.
 
   ringfill refresh test/users/8`,
     )
     .action(async (rows: readonly RowPath[], { url, json }: Options) => {
       await askGateway(url, async (client) => {
         const done: Refreshed[] = [];
-        for (const { text, db, table, id } of rows) {
-          const { row, cacheStatus } = await client.getWithStatus(db, table, id, { noCache: true });
-          const story = await client.story(db, table, id);
-          done.push({ row: text, found: row !== undefined, cacheStatus, story });
+        try {
+          for (const row of rows) done.push(await refresh(client, row));
+        } finally {
+          // Those before one that was refused have been read.
+          process.stdout.write(json === true ? `${JSON.stringify(done)}\n` : asTable(done));
         }
-        process.stdout.write(json === true ? `${JSON.stringify(done)}\n` : asTable(done));
         for (const refreshed of done.filter((one) => !isStored(one))) {
-          process.stderr.write(`${refreshed.row}: ${whyNot(refreshed)}\n`);
+          process.stderr.write(
+            `${refreshed.row}: not stored: ${refreshed.cacheStatus ?? 'the answer does not say why'}\n`,
+          );
           process.exitCode = 1;
         }
       });
     });
 }
 
+async function refresh(client: RingfillClient, { text, db, table, id }: RowPath): Promise<Refreshed> {
+  const before = await client.story(db, table, id);
+  if (before.mode === 'mirror') {
+    const detail =
+      `${before.table} is a mirror: the sync worker alone writes its rows. Compare it with MySQL and mend it by ` +
+      `\`ringfill audit ${before.table} --repair\`.`;
+    throw new RingfillError({ code: 'table-is-mirror', detail });
+  }
+  const { row, cacheStatus } = await client.getWithStatus(db, table, id, { noCache: true });
+  return { row: text, found: row !== undefined, cacheStatus, story: await client.story(db, table, id) };
+}
+
 function isStored({ cacheStatus }: Refreshed): boolean {
   return cacheStatus !== undefined && /; stored(?:;|$)/.test(cacheStatus);
 }
 
-function whyNot({ story: { mode, table }, cacheStatus }: Refreshed): string {
-  if (mode === 'read-through') return `not stored: ${cacheStatus ?? 'the answer does not say why'}`;
-  return `${table} is a mirror; the sync worker alone writes its rows: ringfill audit ${table} --repair`;
-}
-
 function asTable(done: readonly Refreshed[]): string {
+  if (done.length === 0) return '';
   const lines = done.flatMap(({ row, found, story: { candidates } }) =>
     candidates
       .filter(({ counts }) => counts)

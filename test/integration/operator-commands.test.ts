@@ -154,6 +154,9 @@ describe('invalidate', () => {
     assert.equal(code, 1);
     assert.match(stdout, /^test\/users\/1 +0 /m);
     assert.match(stderr, /shop\.orders is a mirror: .*ringfill audit shop\.orders --repair.*\[table-is-mirror\]/);
+    const refreshed = await run(['refresh', 'shop/orders/1'], reader, mirrored.url);
+    assert.deepEqual([refreshed.code, refreshed.stdout], [1, '']);
+    assert.match(refreshed.stderr, /shop\.orders is a mirror: .*\[table-is-mirror\]/);
     const key = 'key=shop/orders/1';
     const answer = await fetch(`${mirrored.url}/-/ring/invalidate?${key}`, {
       method: 'POST',
