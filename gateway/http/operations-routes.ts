@@ -49,7 +49,7 @@ export function addOperationsRoutes(
     const { ports, tables, config, admission } = serving;
     if (tables === undefined)
       throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-    const asked = keyAsked(tables, config.keyPrefix, percentDecode(key));
+    const asked = keyAsked(tables, ports.layers, config.keyPrefix, percentDecode(key));
     // It shows a row: that is for keys that may read it, whoever may see the rest of `/-/`.
     admission?.admit(request.raw, asked.table.label, 1);
     return serving.serve(() => keyStory(ports, asked));

@@ -24,7 +24,7 @@ import { type HighestSeen, type SeenStamp, StampReader } from '../stamp/stamp-re
 import { connect, standTrial, TrialTooSlow } from './connect.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ChangeFeed } from './near/change-feed.ts';
-import { NearShard } from './near/near-shard.ts';
+import { type NearRead, NearShard } from './near/near-shard.ts';
 import type { NearStore } from './near/near-store.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import {
@@ -274,7 +274,7 @@ export class Shard {
   }
 
   /** What it would reply, out of this process's memory; to be judged at once, and by the same rules. Nothing mostly. */
-  near(entryKey: string): ShardRead | undefined {
+  near(entryKey: string): NearRead | undefined {
     return this.#near?.near(entryKey);
   }
 

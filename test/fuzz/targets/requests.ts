@@ -1,7 +1,7 @@
 /** What a client sends, part by part: targets, ids of each kind of key, lists of them, headers. */
 import assert from 'node:assert/strict';
 import { termsOf } from '../../../gateway/http/cache-control.ts';
-import { matchesAny } from '../../../gateway/http/etag.ts';
+import { matchesAny } from '../../../gateway/http/if-none-match.ts';
 import { originForm, parseTarget, refuseUnknownParameters } from '../../../gateway/http/request-target.ts';
 import { RequestRefused } from '../../../shared/errors/errors.ts';
 import { type KeyPart, type KeyPartType, sqlLiteral } from '../../../shared/key/key-part.ts';
