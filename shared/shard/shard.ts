@@ -32,7 +32,8 @@ import {
   type FollowedThere,
   type LeaseRow,
   type LeaseTerms,
-  nameOfFollowed,
+  isFollowedAlike,
+  isSameLease,
   runFills,
   runLeases,
 } from './fill-scripts.ts';
@@ -188,13 +189,12 @@ export class Shard {
       (stored) => stored.length,
     );
     this.#leases = new ScriptBatch({
-      nameOf: ({ followed, shape, leaseTtlMs, over }) =>
-        `${nameOfFollowed(followed)}\n${shape}\n${leaseTtlMs}\n${over}`,
+      areSame: isSameLease,
       bytesOf: ({ entryKey }) => entryKey.length,
       run: (terms, rows) => this.#command('lease', (redis) => runLeases(redis, terms, rows)),
     });
     this.#fills = new ScriptBatch({
-      nameOf: nameOfFollowed,
+      areSame: isFollowedAlike,
       bytesOf: ({ stored }) => stored.length,
       run: (followed, rows) => this.#command('fill', (redis) => runFills(redis, followed, rows)),
     });
