@@ -18,7 +18,7 @@ const VERSION = ' HTTP/1.1';
 const LINE_END = '\r\n';
 const TARGET = /^\/[!"$-~]*$/;
 /** RFC 9110, sections 5.1 and 5.5; without obsolete bytes. */
-const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~](?:[\t -~]*[!-~])?)?)[\t ]*$/;
+const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~]*)$/;
 /** A body, or a connection that is about to be something else. */
 const NOT_PLAIN: ReadonlySet<string> = new Set([
   'content-length',
@@ -48,7 +48,7 @@ export function plainHeaders(fields: string): PlainHeaders | undefined {
     const [, name = '', value = ''] = FIELD.exec(line) ?? [];
     const key = name.toLowerCase();
     if (key === '' || key in headers || NOT_PLAIN.has(key)) return undefined;
-    headers[key] = value;
+    headers[key] = value.trim();
   }
   const { host, connection = 'keep-alive' } = headers;
   return host !== undefined && host !== '' && connection.toLowerCase() === 'keep-alive' ? headers : undefined;
