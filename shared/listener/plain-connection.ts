@@ -62,14 +62,14 @@ export class PlainConnection implements Reply {
     const head = this.#head(status, headers, body);
     this.#state = 'idle';
     const socket = this.#socket;
-    if (body === undefined) socket.write(head, 'latin1');
-    else if (body.bytes.length <= SENT_AS_TEXT_BYTES_MAX) socket.write(head + body.text, 'latin1');
-    else {
+    if (body !== undefined && body.bytes.length > SENT_AS_TEXT_BYTES_MAX) {
       socket.cork();
       socket.write(head, 'latin1');
       socket.write(body.bytes);
       socket.uncork();
-    }
+    } else socket.write(body === undefined ? head : head + body.text, 'latin1');
+    // Who does not take answers gets no more of them.
+    if (socket.writableNeedDrain) socket.pause().once('drain', () => socket.resume());
     if (this.#isLast) socket.destroySoon();
     else if (this.#ahead.length > 0) this.#handOver();
   }

@@ -21,6 +21,10 @@ class Port {
   readonly plain: PlainRequests;
   readonly waiting: { readonly socket: Socket; readonly letGo: () => void }[] = [];
   keepAliveMs = KEEP_ALIVE_MS;
+  /** How many large answers were made. */
+  large = 0;
+  /** Whose request was the last plain one. */
+  asking: Socket | undefined;
   #waited = Promise.withResolvers<void>();
 
   constructor() {
@@ -37,11 +41,14 @@ class Port {
 
   #answers({ url, headers, socket }: PlainRequest, reply: Reply): boolean {
     const [, first] = url.split('/');
+    this.asking = socket;
     const send = (text: Buffer | string) =>
       reply.send(200, ['x-for', headers['x-as'] ?? ''], new TaggedBody(Buffer.from(text)));
     if (first === 'row') send(`plain ${url}`);
-    else if (first === 'large') send(LARGE);
-    else if (first === 'nothing') reply.send(304, ['etag', '"a"']);
+    else if (first === 'large') {
+      this.large += 1;
+      send(LARGE);
+    } else if (first === 'nothing') reply.send(304, ['etag', '"a"']);
     else if (first === 'forged') assert.throws(() => reply.send(200, ['x-a', 'b\r\nx-c: d']), /cannot say/);
     else if (first === 'later') {
       this.waiting.push({ socket, letGo: () => send(`plain ${url}`) });
@@ -194,6 +201,24 @@ test('large bodies, none, and a header that would be two', async () => {
   client.send(`GET /forged HTTP/1.1\r\n${HOST}`);
   await client.until('still answered');
   assert.doesNotMatch(client.text, /x-c/);
+  client.socket.destroy();
+});
+
+test('who does not take an answer is not asked for another', async () => {
+  const client = await port.connect();
+  client.socket.pause();
+  let sent = 0;
+  while (port.asking?.isPaused() !== true) {
+    client.send(`GET /large HTTP/1.1\r\n${HOST}`);
+    sent += 1;
+    assert.ok(sent < 1_000, 'it is never held up');
+    while (port.large < sent) await new Promise((resolve) => setImmediate(resolve));
+  }
+  client.socket.resume();
+  while ((client.text.match(/HTTP\/1\.1 200/g)?.length ?? 0) < sent) await once(client.socket, 'data');
+  client.text = '';
+  client.send(`GET /row/1 HTTP/1.1\r\n${HOST}`);
+  await client.until('plain /row/1');
   client.socket.destroy();
 });
 
