@@ -207,6 +207,7 @@ test('large bodies, none, and a header that would be two', async () => {
 test('who does not take an answer is not asked for another', async () => {
   const client = await port.connect();
   client.socket.pause();
+  port.large = 0;
   let sent = 0;
   while (port.asking?.isPaused() !== true) {
     client.send(`GET /large HTTP/1.1\r\n${HOST}`);
