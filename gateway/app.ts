@@ -8,15 +8,16 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { guardOperations } from '../shared/access/operations-guard.ts';
-import { codeOf, messageOf, OriginUnavailable, RequestRefused } from '../shared/errors/errors.ts';
 import type { Listener } from '../shared/listener/listener.ts';
+import { NodeReply, type Reply } from '../shared/listener/reply.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Generation } from './generation.ts';
+import { ErrorAnswers } from './http/error-answers.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { addOperationsRoutes } from './http/operations-routes.ts';
-import { problem, problemOf, type Problem } from './http/problem.ts';
+import { problem, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
-import { addRowRoutes } from './http/row-routes.ts';
+import { RowRoutes } from './http/row-routes.ts';
 import { Live } from './operations/live.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
 import { addUiRoutes } from './ui/ui-routes.ts';
@@ -45,34 +46,27 @@ const LAST_WORD_MS = 1_000;
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { generation, telemetry, log, listener } = options;
+  const errors = new ErrorAnswers({ telemetry, log, segmentMax: PATH_SEGMENT_MAX });
+  const rows = new RowRoutes({ generation, telemetry, log, errors });
   const app = fastify({
     logger: false,
     routerOptions: { maxParamLength: PATH_SEGMENT_MAX, caseSensitive: true },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    serverFactory: (handler) => listener.createServer(handler) as Server,
-    frameworkErrors: (error, _request, reply) => {
-      send(reply as unknown as FastifyReply, problemOfHttp(error), telemetry);
-    },
+    serverFactory: (handler) =>
+      listener.createServer(handler, (request, reply) => rows.takes(request, reply)) as Server,
+    frameworkErrors: (error, _request, reply) => errors.answer(replyOf(reply as unknown as FastifyReply), error),
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket),
   });
 
-  app.setErrorHandler((error, _request, reply) => {
-    const answer = problemOfHttp(error);
-    if (error instanceof OriginUnavailable) {
-      log.debug({ code: error.code, reason: error.message }, 'row not answered');
-    } else if (answer.status >= 500 && !(error instanceof RequestRefused)) {
-      log.error({ err: error }, 'request failed');
-    }
-    send(reply, answer, telemetry);
-  });
+  app.setErrorHandler((error, _request, reply) => errors.answer(replyOf(reply), error));
 
   const answerNotFound = (request: FastifyRequest, reply: FastifyReply) => {
     const known = isRowPath(originForm(request.raw.url ?? '')) && request.method !== 'GET' && request.method !== 'HEAD';
     const answer = known
       ? problem('method-not-allowed', 'Rows are read with GET or HEAD; write them in MySQL.', { allow: 'GET, HEAD' })
       : problem('route-not-found', 'Rows are at /db/table/id; /-/docs lists every route.');
-    send(reply, answer, telemetry);
+    errors.send(replyOf(reply), answer);
   };
   app.setNotFoundHandler(answerNotFound);
   // Before the body is parsed: what is wrong with a body that nobody will read is not the trouble.
@@ -92,34 +86,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const live = new Live(options);
   addOperationsRoutes(app, { ...options, live });
   addUiRoutes(app, live);
-  addRowRoutes(app, options);
+  rows.addTo(app);
+  app.addHook('preClose', (done) => {
+    listener.closeIdle();
+    done();
+  });
   return app;
+}
+
+/** Round Fastify's reply, which would look at each header and at the body again. */
+function replyOf(reply: FastifyReply): Reply {
+  return new NodeReply(reply.hijack().raw);
 }
 
 function isRowPath(url: string): boolean {
   return !url.startsWith('/-/') && /^\/[^/?]+\/[^/?]+(?:\/[^/?]*)?(?:\?|$)/.test(url);
-}
-
-function send(reply: FastifyReply, { status, headers, body, code }: Problem, telemetry: GatewayTelemetry): void {
-  telemetry.failed(code);
-  // As bytes: to a string Fastify would add a charset that the media type does not have.
-  void reply.code(status).headers(headers).send(Buffer.from(body));
-}
-
-/** Fastify's own errors carry a status; ours are told apart by class. */
-function problemOfHttp(error: unknown): Problem {
-  if (error instanceof RequestRefused || error instanceof OriginUnavailable) return problemOf(error);
-  switch (codeOf(error)) {
-    case 'FST_ERR_BAD_URL':
-      return problem('bad-encoding', 'The percent-encoding of the path is broken, or is not UTF-8.');
-    case 'FST_ERR_MAX_PARAM_LENGTH':
-      return problem('uri-too-long', `A path segment is longer than ${PATH_SEGMENT_MAX} characters.`);
-    default: {
-      const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
-      if (typeof status === 'number' && status >= 400 && status < 500) return problem('bad-request', messageOf(error));
-      return problemOf(error);
-    }
-  }
 }
 
 /** What the HTTP parser refused never became a request; it is answered on the bare socket. */

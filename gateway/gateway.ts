@@ -162,7 +162,7 @@ export class Gateway {
     const app = this.#app;
     if (app === undefined) return;
     const { stopTimeoutMs } = this.#generation.config.http;
-    const enough = setTimeout(() => app.server.closeAllConnections(), stopTimeoutMs);
+    const enough = setTimeout(() => this.#listener.closeAll(), stopTimeoutMs);
     await app.close();
     clearTimeout(enough);
   }

@@ -20,6 +20,7 @@ import type { Shard, ShardCondition } from '../shared/shard/shard.ts';
 import { HighestStamps } from '../shared/stamp/stamp-reader.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { type Admission, admissionOf } from '../shared/access/admission.ts';
+import { RowTargets } from './http/row-targets.ts';
 import { Flights } from './journey/flights.ts';
 import type { Ports } from './journey/ports.ts';
 import { AnsweredAhead } from './journey/answered-ahead.ts';
@@ -66,6 +67,7 @@ export class Generation {
   /** The metrics of servers are those that are in use; two generations have the same ones for a while. */
   #isMeasured = false;
   #tables: ExposedTables | undefined;
+  #targets: RowTargets | undefined;
   #stopped: Promise<void> | undefined;
 
   /** Throws SetupError where a server's URL is not one, or the API keys cannot be read. */
@@ -110,6 +112,11 @@ export class Generation {
     return this.#tables;
   }
 
+  /** What its rows are called in requests' targets; nothing while MySQL has not been reached yet. */
+  get targets(): RowTargets | undefined {
+    return this.#targets;
+  }
+
   /** Where MySQL is. */
   get originAddress(): string {
     return this.#pool.address;
@@ -136,6 +143,7 @@ export class Generation {
     const tables = await awaitTables(this.#pool, this.config, this.#log, ended);
     ended.throwIfAborted();
     this.#tables = tables;
+    this.#targets = new RowTargets(tables, this.#layers);
     tables.reloadEvery(this.config.origin.schemaReloadSeconds);
     this.#measureOrigin();
     for (const pool of [this.#pool, ...this.#replicas]) pool.watch(WATCH_ORIGIN_MS);

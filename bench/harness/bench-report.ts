@@ -25,7 +25,7 @@ export function benchHtml(result: BenchResult): string {
 <main>
 <h1>ringfill bench</h1>
 <p>${escaped(scale)} scale, seed ${seed}, ${startedAt.toISOString()}.</p>
-${tableHtml({ caption: 'The machine, and what ran on it', columns: ['what', ''], rows: Object.entries(machine) })}
+${tableHtml({ caption: 'The machine, and what ran on it', columns: ['what', 'which'], rows: Object.entries(machine) })}
 <p>${escaped(cores)} Ratios are of two figures of one run on one machine; nothing else here should be compared with another machine’s.</p>
 ${ratios.length === 0 ? '' : ratiosHtml(ratios)}
 ${notDone.map(({ name, why }) => `<p class="bad">${escaped(name)} could not be done: ${escaped(why)}</p>`).join('\n')}

@@ -84,7 +84,7 @@ function yAxis(top: number, unit: string): string[] {
       const y = px(yOf(value, top));
       return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" stroke="currentColor" opacity="0.2"/>${text(LEFT - 6, yOf(value, top) + 4, figure(value), 'end')}`;
     }),
-    text(LEFT - 6, TOP - 10, unit, 'end'),
+    text(0, TOP - 10, unit, 'start'),
   ];
 }
 

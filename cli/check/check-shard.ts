@@ -314,7 +314,7 @@ class ShardCheck {
     let other: Redis | undefined;
     try {
       other = (await connect(this.#shard.endpoint, 0, DEADLINE_MS)).redis;
-      await askToBeTold(other, { prefixes, channel, inTime: soon });
+      await askToBeTold(other, { prefixes, channel, inTime: (ask) => soon(ask()) });
       await soon(redis.pubsub('NUMSUB', channel));
       this.#add('near cache', 'met', 'it tells of changes');
     } catch (error) {

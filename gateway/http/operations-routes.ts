@@ -74,9 +74,9 @@ function keyNamed({ raw }: FastifyRequest, otherwise: string): string {
   return percentDecode(key);
 }
 
-function rowNamed({ tables, config }: Generation, request: FastifyRequest, route: string): RowRequest {
+function rowNamed({ tables, ports, config }: Generation, request: FastifyRequest, route: string): RowRequest {
   const key = keyNamed(request, `Name the key: ${route}?key=test_users_1, or test/users/1.`);
   if (tables === undefined)
     throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-  return keyAsked(tables, config.keyPrefix, key);
+  return keyAsked(tables, ports.layers, config.keyPrefix, key);
 }

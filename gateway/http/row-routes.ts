@@ -2,12 +2,19 @@
  * `GET /:db/:table/:id` and `GET /:db/:table?ids=…`: from the target on the wire to the journey, and from its answer to
  * the reply. HEAD comes with GET.
  *
- * A hit takes about as long as all that Fastify does around it, so nothing here waits for a promise: the request's
- * exchange is itself what the journey tells its end to.
+ *     a plain request, as most are ─▶ taken here ─┐
+ *     all others ─▶ Node's HTTP ─▶ the router ────┴─▶ the target ─▶ journey ─▶ reply
+ *
+ * A hit takes less than what Fastify does around one. So nothing here waits for a promise: the request's exchange is itself
+ * what the journey tells its end to.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import type { ClientRequest } from '../../shared/access/client-address.ts';
+import { TaggedBody } from '../../shared/entry/tagged-body.ts';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { percentEncode } from '../../shared/key/row-id.ts';
+import type { PlainRequest } from '../../shared/listener/plain-connection.ts';
+import { NodeReply, type Reply } from '../../shared/listener/reply.ts';
 import { parseWritePosition, type WritePosition } from '../../shared/stamp/write-position.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Generation } from '../generation.ts';
@@ -17,14 +24,16 @@ import type { RowRequest, Terms } from '../journey/row-request.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
 import { termsOf } from './cache-control.ts';
 import { cacheStatus, cacheStatusOfMany } from './cache-status.ts';
+import type { ErrorAnswers } from './error-answers.ts';
 import { problem } from './problem.ts';
-import { type Admit, type ManyRows, RowTargets } from './row-targets.ts';
+import type { Admit, ManyRows, RowTargets } from './row-targets.ts';
 import { sendJson } from './send-json.ts';
 
 export interface RowRoutesOptions {
   readonly generation: () => Generation;
   readonly telemetry: GatewayTelemetry;
   readonly log: Log;
+  readonly errors: ErrorAnswers;
 }
 
 const NULL = Buffer.from('null');
@@ -32,60 +41,89 @@ const COMMA = Buffer.from(',');
 const ROWS_HEAD = Buffer.from('{"rows":[');
 const ROWS_TAIL = Buffer.from(']}');
 
-export function addRowRoutes(app: FastifyInstance, options: RowRoutesOptions): void {
-  const { generation } = options;
-  let targets: RowTargets | undefined;
-  const targetsOf = ({ tables }: Generation): RowTargets => {
-    if (tables === undefined)
-      throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
-    if (targets?.isOf(tables) !== true) targets = new RowTargets(tables);
-    return targets;
-  };
-
-  app.get('/:db/:table/:id', (request, reply) => {
-    const serving = generation();
-    const named = targetsOf(serving).one(request.raw.url ?? '', admitting(serving, request));
-    const rowRequest = onTerms(named, terms(request));
-    const exchange = new RowExchange({ request, reply, options, serving }, rowRequest);
-    serving.began();
-    readRow(serving.ports, rowRequest, exchange);
-  });
-
-  app.get('/:db/:table', (request, reply) => {
-    const serving = generation();
-    const many = targetsOf(serving).many(request.raw.url ?? '', admitting(serving, request));
-    const accepted = terms(request);
-    const exchange = new ManyExchange({ request, reply, options, serving }, many);
-    serving.began();
-    for (const [index, rowRequest] of many.requests.entries()) {
-      readRow(serving.ports, onTerms(rowRequest, accepted), exchange.readerOf(index));
-    }
-  });
+/** A request, and what serves it. */
+interface Asked {
+  readonly url: string;
+  readonly request: ClientRequest;
+  readonly reply: Reply;
+  readonly serving: Generation;
+  readonly options: RowRoutesOptions;
 }
 
-interface Exchange {
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
-  readonly options: RowRoutesOptions;
-  readonly serving: Generation;
+/** What is not for rows is beneath it. */
+const OPERATIONS = '/-/';
+const ONE = /^\/[^/?]+\/[^/?]+\/[^/?]+$/;
+const MANY = /^\/[^/?]+\/[^/?]+\?/;
+
+export class RowRoutes {
+  readonly #options: RowRoutesOptions;
+
+  constructor(options: RowRoutesOptions) {
+    this.#options = options;
+  }
+
+  addTo(app: FastifyInstance): void {
+    app.get('/:db/:table/:id', ({ raw }, reply) => {
+      this.#begin(raw.url ?? '', raw, new NodeReply(reply.hijack().raw), readOne);
+    });
+    app.get('/:db/:table', ({ raw }, reply) => {
+      this.#begin(raw.url ?? '', raw, new NodeReply(reply.hijack().raw), readMany);
+    });
+  }
+
+  /** @returns whether it is for rows, and answered; all others are the router's. */
+  takes({ url, headers, socket }: PlainRequest, reply: Reply): boolean {
+    if (url.startsWith(OPERATIONS)) return false;
+    const read = ONE.test(url) ? readOne : MANY.test(url) ? readMany : undefined;
+    if (read !== undefined) this.#begin(url, { headers, socket }, reply, read);
+    return read !== undefined;
+  }
+
+  #begin(url: string, request: ClientRequest, reply: Reply, read: (asked: Asked) => void): void {
+    const options = this.#options;
+    try {
+      read({ url, request, reply, serving: options.generation(), options });
+    } catch (error) {
+      options.errors.answer(reply, error);
+    }
+  }
+}
+
+function readOne(asked: Asked): void {
+  const { serving, request } = asked;
+  const named = targetsOf(asked).one(asked.url, admitting(asked));
+  const row = onTerms(named, terms(request));
+  serving.began();
+  readRow(serving.ports, row, new RowExchange(asked, row));
+}
+
+function readMany(asked: Asked): void {
+  const { serving, request } = asked;
+  const many = targetsOf(asked).many(asked.url, admitting(asked));
+  const accepted = terms(request);
+  const exchange = new ManyExchange(asked, many);
+  serving.began();
+  for (const [index, named] of many.requests.entries()) {
+    readRow(serving.ports, onTerms(named, accepted), exchange.readerOf(index));
+  }
 }
 
 class RowExchange implements RowReader {
-  readonly #exchange: Exchange;
-  readonly #rowRequest: RowRequest;
+  readonly #asked: Asked;
+  readonly #row: RowRequest;
   readonly #startedAt = performance.now();
 
-  constructor(exchange: Exchange, rowRequest: RowRequest) {
-    this.#exchange = exchange;
-    this.#rowRequest = rowRequest;
+  constructor(asked: Asked, row: RowRequest) {
+    this.#asked = asked;
+    this.#row = row;
   }
 
   answered(answer: Answer): void {
-    const { serving, reply, options } = this.#exchange;
-    const { telemetry, log } = options;
+    const { serving, reply, options } = this.#asked;
+    const { telemetry, log, errors } = options;
     serving.ended();
     try {
-      const { table, cacheKey } = this.#rowRequest;
+      const { table, cacheKey } = this.#row;
       telemetry.answered(table.label, answer.story);
       telemetry.took('row', (performance.now() - this.#startedAt) / 1000);
       if (log.isLevelEnabled('debug')) {
@@ -93,26 +131,23 @@ class RowExchange implements RowReader {
       }
       this.#send(answer);
     } catch (error) {
-      reply.send(error);
+      errors.answer(reply, error);
     }
   }
 
   failed(error: unknown): void {
-    const { serving, reply } = this.#exchange;
+    const { serving, reply, options } = this.#asked;
     serving.ended();
-    reply.send(error);
+    options.errors.answer(reply, error);
   }
 
   #send({ found, story }: Answer): void {
-    const { request, reply, options } = this.#exchange;
-    const { table, cacheKey } = this.#rowRequest;
+    const { request, reply, options } = this.#asked;
+    const { table, cacheKey } = this.#row;
     const headers = ['cache-status', cacheStatus(story, cacheKey)];
     if ('ageSeconds' in story) headers.push('age', String(story.ageSeconds));
     if (found.kind === 'absent') {
-      options.telemetry.failed('row-not-found');
-      const { status, headers: fields, body } = problem('row-not-found', 'There is no row with this id.');
-      for (let at = 0; at < headers.length; at += 2) reply.header(headers[at] as string, headers[at + 1]);
-      reply.code(status).headers(fields).send(Buffer.from(body));
+      options.errors.send(reply, problem('row-not-found', 'There is no row with this id.'), headers);
       return;
     }
     if (found.canonicalId !== undefined) {
@@ -120,13 +155,13 @@ class RowExchange implements RowReader {
       const path = `/${percentEncode(db)}/${percentEncode(name)}/${found.canonicalId.segment}`;
       headers.push('content-location', path);
     }
-    sendJson(request, reply, found.body, headers);
+    sendJson(reply, request.headers['if-none-match'], found.body, headers);
   }
 }
 
 /** One journey a key. The first trouble is everybody's, but all are waited for, so that none goes on unwatched. */
 class ManyExchange {
-  readonly #exchange: Exchange;
+  readonly #asked: Asked;
   readonly #many: ManyRows;
   readonly #startedAt = performance.now();
   /** In the order asked; filled in whatever order they come. */
@@ -134,8 +169,8 @@ class ManyExchange {
   #missing: number;
   #trouble: { readonly error: unknown } | undefined;
 
-  constructor(exchange: Exchange, many: ManyRows) {
-    this.#exchange = exchange;
+  constructor(asked: Asked, many: ManyRows) {
+    this.#asked = asked;
     this.#many = many;
     this.#missing = many.requests.length;
   }
@@ -157,18 +192,18 @@ class ManyExchange {
   #oneLess(): void {
     this.#missing -= 1;
     if (this.#missing > 0) return;
-    const { serving, reply } = this.#exchange;
+    const { serving, reply, options } = this.#asked;
     serving.ended();
     try {
-      if (this.#trouble === undefined) this.#send();
-      else reply.send(this.#trouble.error);
+      if (this.#trouble !== undefined) throw this.#trouble.error;
+      this.#send();
     } catch (error) {
-      reply.send(error);
+      options.errors.answer(reply, error);
     }
   }
 
   #send(): void {
-    const { request, reply, options } = this.#exchange;
+    const { request, reply, options } = this.#asked;
     const { telemetry, log } = options;
     const { label } = this.#many.table;
     const answers = this.#answers;
@@ -176,7 +211,10 @@ class ManyExchange {
     telemetry.took('batch', (performance.now() - this.#startedAt) / 1000);
     log.debug({ table: label, rows: answers.length }, 'rows answered');
     const stories = answers.map(({ story }): Story => story);
-    sendJson(request, reply, bodyOfMany(answers), ['cache-status', cacheStatusOfMany(stories)]);
+    sendJson(reply, request.headers['if-none-match'], new TaggedBody(bodyOfMany(answers)), [
+      'cache-status',
+      cacheStatusOfMany(stories),
+    ]);
   }
 }
 
@@ -199,15 +237,21 @@ class OneOfManyReader implements RowReader {
 }
 
 /** Nothing where everybody may read. */
-function admitting({ admission }: Generation, { raw }: FastifyRequest): Admit | undefined {
-  return admission && ((table, rows) => admission.admit(raw, table, rows));
+function admitting({ serving: { admission }, request }: Asked): Admit | undefined {
+  return admission && ((table, rows) => admission.admit(request, table, rows));
+}
+
+/** Throws RequestRefused `starting`. */
+function targetsOf({ serving: { targets } }: Asked): RowTargets {
+  if (targets !== undefined) return targets;
+  throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');
 }
 
 function onTerms(request: RowRequest, accepted: Terms): RowRequest {
   return accepted === request.terms ? request : { ...request, terms: accepted };
 }
 
-function terms({ headers }: FastifyRequest): Terms {
+function terms({ headers }: ClientRequest): Terms {
   const cacheTerms = termsOf(headers['cache-control'], headers.pragma);
   const after = headers['ringfill-after'];
   return after === undefined ? cacheTerms : { ...cacheTerms, after: writePosition(String(after)) };
@@ -226,7 +270,7 @@ function bodyOfMany(answers: readonly Answer[]): Buffer {
   const parts: Buffer[] = [ROWS_HEAD];
   for (const [index, { found }] of answers.entries()) {
     if (index > 0) parts.push(COMMA);
-    parts.push(found.kind === 'row' ? found.body : NULL);
+    parts.push(found.kind === 'row' ? found.body.bytes : NULL);
   }
   parts.push(ROWS_TAIL);
   return Buffer.concat(parts);

@@ -1,6 +1,6 @@
 /**
  * What a request's target names: one row of an exposed table, or many. Rows that were named lately are remembered, each
- * with its id read and its key made: the same few are mostly asked for again and again.
+ * with its id read, its key made and its owner looked up: the same few are mostly asked for again and again.
  *
  * Throws RequestRefused; AccessRefused.
  */
@@ -10,7 +10,9 @@ import { parseRowId, percentDecode, percentEncode, splitRowIds } from '../../sha
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
-import { ANY_TERMS, type RowRequest } from '../journey/row-request.ts';
+import type { Layers } from '../../shared/ring/layers.ts';
+import type { ShardPort } from '../journey/ports.ts';
+import { onAnyTerms, type RowRequest } from '../journey/row-request.ts';
 import { parseTarget, refuseUnknownParameters, type RequestTarget } from './request-target.ts';
 
 export const IDS_MAX = 1_000;
@@ -32,32 +34,27 @@ const REMEMBERED_ROWS = 50_000;
 /** Longer ids are read each time: anybody can send long ones, and nobody sends them often. */
 const REMEMBERED_LENGTH_MAX = 128;
 
-/** What the tables of one generation are called in targets; another generation makes another one. */
+/** Of one generation's tables and rings; another generation has its own. */
 export class RowTargets {
   readonly #tables: ExposedTables;
   readonly #named = new Map<ExposedTable, NamedRows>();
   /** By `/db/table`, as it is spelled without needless escapes. */
   readonly #byPath = new Map<string, NamedRows>();
 
-  constructor(tables: ExposedTables) {
+  constructor(tables: ExposedTables, layers: Layers<ShardPort>) {
     this.#tables = tables;
     const all = [...tables.all()];
     for (const table of all) {
-      const rows = new NamedRows(table, Math.ceil(REMEMBERED_ROWS / all.length));
+      const rows = new NamedRows(table, layers, Math.ceil(REMEMBERED_ROWS / all.length));
       this.#named.set(table, rows);
       this.#byPath.set(`/${percentEncode(table.name.db)}/${percentEncode(table.name.table)}`, rows);
     }
   }
 
-  isOf(tables: ExposedTables): boolean {
-    return tables === this.#tables;
-  }
-
   /** `/db/table/id`, whatever is accepted of it. */
   one(url: string, admit: Admit | undefined): RowRequest {
     const slash = url.lastIndexOf('/');
-    const rows = this.#byPath.get(url.slice(0, slash));
-    const known = rows?.known(url.slice(slash + 1));
+    const known = this.#byPath.get(url.slice(0, slash))?.known(url.slice(slash + 1));
     if (known !== undefined) {
       admit?.(known.table.label, 1);
       return known;
@@ -101,12 +98,14 @@ export class RowTargets {
 /** Of one table. */
 class NamedRows {
   readonly table: ExposedTable;
+  readonly #layers: Layers<ShardPort>;
   readonly #size: number;
   #schema: TableSchema;
   #known: RecentMap<string, RowRequest>;
 
-  constructor(table: ExposedTable, size: number) {
+  constructor(table: ExposedTable, layers: Layers<ShardPort>, size: number) {
     this.table = table;
+    this.#layers = layers;
     this.#size = size;
     this.#schema = table.schema;
     this.#known = new RecentMap(size);
@@ -125,7 +124,7 @@ class NamedRows {
     const known = this.known(rawSegment);
     if (known !== undefined) return known;
     const id = parseRowId(this.#schema.key, rawSegment);
-    const request: RowRequest = { table: this.table, id, cacheKey: this.table.cacheKey(id), terms: ANY_TERMS };
+    const request = onAnyTerms(this.table, id, this.#layers);
     if (rawSegment.length <= REMEMBERED_LENGTH_MAX) this.#known.set(rawSegment, request);
     return request;
   }

@@ -3,6 +3,7 @@
  * the log, in the metrics and in the tests' titles.
  */
 import type { Entry } from '../../shared/entry/entry.ts';
+import { TaggedBody } from '../../shared/entry/tagged-body.ts';
 import type { OriginTrouble } from '../../shared/errors/errors.ts';
 import type { Unstorable } from '../../shared/fill/entry-to-store.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
@@ -17,7 +18,7 @@ export interface Answer {
 export type Found =
   | {
       readonly kind: 'row';
-      readonly body: Buffer;
+      readonly body: TaggedBody;
       /** The row's own id, where the client spelled it otherwise. */
       readonly canonicalId?: RowId;
     }
@@ -91,14 +92,13 @@ export type Unstored =
   | SilentBecause;
 
 export function foundIn(entry: Entry): Found {
-  return entry.kind === 'row' ? { kind: 'row', body: entry.body } : { kind: 'absent' };
+  return entry.kind === 'row' ? { kind: 'row', body: new TaggedBody(entry.body) } : { kind: 'absent' };
 }
 
 export function foundAs(row: OriginRow, asked: RowId): Found {
   if (row.kind === 'absent') return { kind: 'absent' };
-  return row.id.segment === asked.segment
-    ? { kind: 'row', body: row.body }
-    : { kind: 'row', body: row.body, canonicalId: row.id };
+  const body = new TaggedBody(row.body);
+  return row.id.segment === asked.segment ? { kind: 'row', body } : { kind: 'row', body, canonicalId: row.id };
 }
 
 export function placeOf({

@@ -2,16 +2,16 @@
  * What a shard has of a row, and whether that ends the journey: a fresh entry that the shard vouches for, good enough for
  * what the client accepts. Nothing is waited for here.
  */
-import type { Entry } from '../../shared/entry/entry.ts';
+import { decodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import { standingIn } from './after-write.ts';
-import { type Answer, foundIn, placeOf } from './answer.ts';
+import { type Answer, type Found, foundIn, placeOf } from './answer.ts';
 import { fillUnderLease, flightName } from './fill.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
-import { type Life, lifeOf, type Trust, usableEntry } from './trust.ts';
+import { isUsable, type Life, lifeOf, type Trust } from './trust.ts';
 import { mayFollow, noteAnswered } from './vouched.ts';
 
 /** An entry that counts, fresh or not. */
@@ -24,11 +24,15 @@ export function heldIn(
   ports: Ports,
   request: RowRequest,
   candidate: Candidate<ShardPort>,
-  { stored }: ShardRead,
+  entry: Entry | undefined,
   trust: Trust,
 ): Held | undefined {
-  const entry = stored === null ? undefined : usableEntry(stored, request.table, trust);
-  if (entry === undefined || !mayFollow(ports, request, candidate, entry, trust)) return undefined;
+  if (
+    entry === undefined ||
+    !isUsable(entry, request.table, trust) ||
+    !mayFollow(ports, request, candidate, entry, trust)
+  )
+    return undefined;
   noteAnswered(ports, request, candidate, entry, trust);
   return { entry, life: lifeOf(entry, request.table, trust, ports.now()) };
 }
@@ -40,6 +44,7 @@ export function hitWith(
   candidate: Candidate<ShardPort>,
   { entry, life }: Held,
   trust: Trust,
+  found = foundIn(entry),
 ): Answer | undefined {
   const { table, terms } = request;
   if (terms.noCache || life.freshSeconds <= 0 || life.ageSeconds > terms.maxAgeSeconds) return undefined;
@@ -48,7 +53,7 @@ export function hitWith(
   const { freshSeconds, ageSeconds } = life;
   const hit = { outcome: 'hit', place: placeOf(candidate), freshSeconds, ageSeconds } as const;
   const syncLost = trust.kind === 'by-stamp' ? undefined : trust.syncLost;
-  return { found: foundIn(entry), story: syncLost === undefined ? hit : { ...hit, syncLost } };
+  return { found, story: syncLost === undefined ? hit : { ...hit, syncLost } };
 }
 
 /** The end that most requests come to: the owner has been read, and has the row. Nothing where there is more to do. */
@@ -60,7 +65,9 @@ export function straightHit(
 ): Answer | undefined {
   const standing = standingIn(ports, request, candidate, read.seen);
   if (standing.kind === 'silent') return undefined;
-  const held = heldIn(ports, request, candidate, read, standing.trust);
+  const { stored } = read;
+  const entry = stored === null ? undefined : decodeEntry(stored);
+  const held = heldIn(ports, request, candidate, entry, standing.trust);
   return held && hitWith(ports, request, candidate, held, standing.trust);
 }
 
@@ -69,7 +76,13 @@ export function nearHit(ports: Ports, request: RowRequest, candidate: Candidate<
   const { table, terms, cacheKey } = request;
   if (!table.settings.near || terms.noCache || terms.after !== undefined) return undefined;
   const read = candidate.shard.near(cacheKey);
-  const hit = read && straightHit(ports, request, candidate, read);
+  if (read === undefined) return undefined;
+  const standing = standingIn(ports, request, candidate, read.seen);
+  if (standing.kind === 'silent') return undefined;
+  const { entry, body } = read.near;
+  const held = heldIn(ports, request, candidate, entry, standing.trust);
+  const found: Found = held?.entry.kind === 'row' && body !== undefined ? { kind: 'row', body } : { kind: 'absent' };
+  const hit = held && hitWith(ports, request, candidate, held, standing.trust, found);
   return hit?.story.outcome === 'hit' ? { found: hit.found, story: { ...hit.story, near: true } } : undefined;
 }
 

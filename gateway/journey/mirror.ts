@@ -12,6 +12,7 @@
  * Throws RequestRefused `mirror-unavailable`, `sync-lost`, `row-too-large`, `write-not-applied`; OriginUnavailable.
  */
 import { decodeMirrorEntry } from '../../shared/entry/mirror-entry.ts';
+import { TaggedBody } from '../../shared/entry/tagged-body.ts';
 import { RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
@@ -122,7 +123,7 @@ function wordOf(
   if (entry.shape !== shape) return { unknowing: 'other-shape' };
   if (entry.kind === 'too-large') return { unknowing: 'too-large' };
   const body = table.schema.encoder.ofTexts(entry.texts);
-  return body === undefined ? { unknowing: 'unreadable' } : { found: { kind: 'row', body } };
+  return body === undefined ? { unknowing: 'unreadable' } : { found: { kind: 'row', body: new TaggedBody(body) } };
 }
 
 function isCompleteBy(ring: string, stamp: Stamp, { followedName, schema }: ExposedTable): boolean {

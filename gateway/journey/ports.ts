@@ -4,6 +4,7 @@ import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
+import type { NearRead } from '../../shared/shard/near/near-shard.ts';
 import type { Reader, ShardRead } from '../../shared/shard/read-batch.ts';
 import type {
   FillOutcome,
@@ -31,7 +32,7 @@ export interface ShardPort {
   /** The same without a promise. The reader must not throw. */
   readFor(cacheKey: string, reader: Reader): void;
   /** What `read` would bring, out of memory; nothing where it is not there. To be judged at once. Never throws. */
-  near(cacheKey: string): ShardRead | undefined;
+  near(cacheKey: string): NearRead | undefined;
   readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
   seenStamp(): Promise<SeenStamp | undefined>;
   lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;

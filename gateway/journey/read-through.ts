@@ -141,10 +141,12 @@ async function throughShard(
     if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
     return fillUnderLease(ports, errand, () => undefined);
   }
-  const held = heldIn(ports, request, candidate, read, trust);
+  const entry = read.stored === null ? undefined : decodeEntry(read.stored);
+  const held = heldIn(ports, request, candidate, entry, trust);
   const hit = held && hitWith(ports, request, candidate, held, trust);
   if (hit !== undefined) return hit;
-  if (held === undefined && read.stored !== null) noteUnreadable(ports, request, candidate, read.stored);
+  // An entry that counts no more is not what that means.
+  if (read.stored !== null && entry === undefined) ports.onUnreadable('entry', candidate.shard.name, request.cacheKey);
   const fwd = whyForward(request, held?.life);
   if (fwd !== 'request') {
     const found = await findElsewhere(ports, request, candidate, trust);
@@ -165,16 +167,6 @@ async function throughShard(
     fillUnderLease(ports, errand, readBegins),
   );
   return joined ? collapsed(errand, answer.found) : answer;
-}
-
-/** An entry that counts no more is none of these. */
-function noteUnreadable(
-  { onUnreadable }: Ports,
-  { cacheKey }: RowRequest,
-  { shard }: Candidate<ShardPort>,
-  stored: Buffer,
-): void {
-  if (decodeEntry(stored) === undefined) onUnreadable('entry', shard.name, cacheKey);
 }
 
 function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReason {

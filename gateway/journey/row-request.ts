@@ -1,12 +1,16 @@
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import type { Candidate, Layers } from '../../shared/ring/layers.ts';
 import type { WritePosition } from '../../shared/stamp/write-position.ts';
+import type { ShardPort } from './ports.ts';
 
 /** One row that a client wants, and what it accepts. */
 export interface RowRequest {
   readonly table: ExposedTable;
   readonly id: RowId;
   readonly cacheKey: string;
+  /** Of the first layer; looked up once for all who ask for the row. */
+  readonly owner: Candidate<ShardPort>;
   readonly terms: Terms;
 }
 
@@ -25,3 +29,9 @@ export interface Terms {
 }
 
 export const ANY_TERMS: Terms = { noCache: false, noStore: false, onlyIfCached: false, maxAgeSeconds: Infinity };
+
+/** For whoever accepts any answer. */
+export function onAnyTerms(table: ExposedTable, id: RowId, layers: Layers<ShardPort>): RowRequest {
+  const cacheKey = table.cacheKey(id);
+  return { table, id, cacheKey, owner: layers.owner(cacheKey, 0), terms: ANY_TERMS };
+}

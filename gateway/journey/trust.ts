@@ -111,8 +111,13 @@ export function trustOfSilent(
 /** The entry, if it is one, of the table as it is now, and counts. */
 export function usableEntry(stored: Buffer, table: ExposedTable, trust: Trust): Entry | undefined {
   const entry = decodeEntry(stored);
-  if (entry === undefined || entry.shape !== table.schema.shape) return undefined;
-  return trust.kind === 'by-ttl' || isTrusted(entry, trust.stamp, trust.floor) ? entry : undefined;
+  return entry !== undefined && isUsable(entry, table, trust) ? entry : undefined;
+}
+
+/** Whether it is of the table as it is now, and counts. */
+export function isUsable(entry: Entry, table: ExposedTable, trust: Trust): boolean {
+  if (entry.shape !== table.schema.shape) return false;
+  return trust.kind === 'by-ttl' || isTrusted(entry, trust.stamp, trust.floor);
 }
 
 export interface Life {

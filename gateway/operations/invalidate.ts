@@ -18,7 +18,7 @@ import type { Invalidation, InvalidationOutcome } from '../ui/wire.ts';
 /** Throws RequestRefused `table-is-mirror`: nothing would bring a mirror's row back. */
 export async function invalidate(
   { layers, leaseTtlMs }: Pick<Ports, 'layers' | 'leaseTtlMs'>,
-  { table, id, cacheKey }: RowRequest,
+  { table, id, cacheKey }: Pick<RowRequest, 'table' | 'id' | 'cacheKey'>,
 ): Promise<Invalidation> {
   if (table.settings.mode === 'mirror') {
     throw new RequestRefused(

@@ -12,13 +12,13 @@ import { parseRowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import { placeOf } from '../../shared/ring/continuum.ts';
-import type { Candidate } from '../../shared/ring/layers.ts';
+import type { Candidate, Layers } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
 import { floorOf, isComplete, isTrusted } from '../../shared/stamp/stamp.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { standingIn } from '../journey/after-write.ts';
 import type { Ports, ShardPort } from '../journey/ports.ts';
-import { ANY_TERMS, type RowRequest } from '../journey/row-request.ts';
+import { onAnyTerms, type RowRequest } from '../journey/row-request.ts';
 import { lifeOf, type Standing, type Trust, trustOfSilent, usableEntry } from '../journey/trust.ts';
 import { mayFollow } from '../journey/vouched.ts';
 import type { HeldStory, KeyStory } from '../ui/wire.ts';
@@ -27,11 +27,14 @@ import type { HeldStory, KeyStory } from '../ui/wire.ts';
  * @param asked a cache key, with or without `keyPrefix`; or `db/table/id`.
  * Throws RequestRefused: `table-not-exposed`, `bad-id`, `bad-encoding`.
  */
-export function keyAsked(tables: ExposedTables, keyPrefix: string, asked: string): RowRequest {
-  const requestOf = (table: ExposedTable, segment: string): RowRequest => {
-    const id = parseRowId(table.schema.key, segment);
-    return { table, id, cacheKey: table.cacheKey(id), terms: ANY_TERMS };
-  };
+export function keyAsked(
+  tables: ExposedTables,
+  layers: Layers<ShardPort>,
+  keyPrefix: string,
+  asked: string,
+): RowRequest {
+  const requestOf = (table: ExposedTable, segment: string): RowRequest =>
+    onAnyTerms(table, parseRowId(table.schema.key, segment), layers);
   const [db, name, segment, ...more] = asked.replace(/^\//, '').split('/');
   if (db !== undefined && name !== undefined && segment !== undefined && more.length === 0) {
     const table = tables.find(db, name);

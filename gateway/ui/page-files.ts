@@ -2,13 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { etagOf } from '../http/etag.ts';
+import { TaggedBody } from '../../shared/entry/tagged-body.ts';
 
 export interface PageFile {
   readonly path: string;
   readonly type: string;
-  readonly etag: string;
-  readonly body: Buffer;
+  readonly body: TaggedBody;
 }
 
 const HTML = 'text/html; charset=utf-8';
@@ -31,8 +30,7 @@ export function pageFiles(): PageFile[] {
   const page = join(import.meta.dirname, 'page');
   const uplot = join(dirname(createRequire(import.meta.url).resolve('uplot/package.json')), 'dist');
   const fileOf = (path: string, type: string, file: string): PageFile => {
-    const body = readFileSync(file);
-    return { path, type, etag: etagOf(body), body };
+    return { path, type, body: new TaggedBody(readFileSync(file)) };
   };
   return [
     fileOf('/-/ui', HTML, join(page, 'dashboard.html')),

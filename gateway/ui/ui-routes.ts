@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
-import { matchesAny } from '../http/etag.ts';
+import { matchesAny } from '../http/if-none-match.ts';
 import type { Live } from '../operations/live.ts';
 import { EventStreams } from './event-streams.ts';
 import { pageFiles } from './page-files.ts';
@@ -23,12 +23,13 @@ const PAGE_HEADERS = {
 export function addUiRoutes(app: FastifyInstance, live: Live): void {
   const streams = new EventStreams(live);
 
-  for (const { path, type, etag, body } of pageFiles()) {
+  for (const { path, type, body } of pageFiles()) {
+    const { etag, bytes } = body;
     app.get(path, (request, reply) => {
       reply.headers({ ...PAGE_HEADERS, etag });
       const ifNoneMatch = request.headers['if-none-match'];
       if (ifNoneMatch !== undefined && matchesAny(ifNoneMatch, etag)) return reply.code(304).send();
-      return reply.type(type).send(body);
+      return reply.type(type).send(bytes);
     });
   }
   // The page names its files relative to /-/, so that it works behind a proxy that adds a path.

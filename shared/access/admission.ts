@@ -6,13 +6,12 @@
  *
  * There is no Admission at all where the configuration asks for none of it.
  */
-import type { IncomingMessage } from 'node:http';
 import type { AccessMetrics } from './access-metrics.ts';
 import { AccessRefused } from './access-refused.ts';
 import { type ApiKey, ApiKeys, assertAdmin, assertMayRead } from './api-keys.ts';
 import type { Config, RateLimitConfig } from '../config/schema.ts';
 import type { Log } from '../telemetry/log.ts';
-import { ClientAddresses } from './client-address.ts';
+import { ClientAddresses, type ClientRequest } from './client-address.ts';
 import { RateLimit } from './rate-limit.ts';
 
 export interface AdmissionOptions {
@@ -65,7 +64,7 @@ export class Admission {
    * @param table as db.table, as it was asked for: exposed or not.
    * @param rows how many are asked for.
    */
-  admit(request: IncomingMessage, table: string, rows: number): void {
+  admit(request: ClientRequest, table: string, rows: number): void {
     try {
       this.#takeOfAddress(request, rows);
       if (this.#keys === undefined) return;
@@ -79,7 +78,7 @@ export class Admission {
   }
 
   /** For what operators and their tools ask, and nothing is changed by. */
-  admitOperation(request: IncomingMessage): void {
+  admitOperation(request: ClientRequest): void {
     try {
       this.#takeOfAddress(request, 1);
       if (!this.#operationsArePublic) this.#keys?.bearerOrBasic(request.headers.authorization);
@@ -94,7 +93,7 @@ export class Admission {
    * page asks, so it is not taken here.
    * @returns false: there is no such route, for nobody could show that he may use it.
    */
-  admitAdmin(request: IncomingMessage): boolean {
+  admitAdmin(request: ClientRequest): boolean {
     if (this.#keys === undefined) return false;
     try {
       assertAdmin(this.#keys.bearer(request.headers.authorization));
@@ -105,7 +104,7 @@ export class Admission {
     }
   }
 
-  #takeOfAddress(request: IncomingMessage, rows: number): void {
+  #takeOfAddress(request: ClientRequest, rows: number): void {
     if (this.#perAddress === undefined) return;
     const seconds = this.#perAddress.take(this.#addresses.of(request), rows);
     if (seconds > 0) throw tooMany('address-rate', 'this address', seconds);
@@ -116,7 +115,7 @@ export class Admission {
     if (seconds > 0) throw tooMany('key-rate', `the API key ${key.id}`, seconds, key.id);
   }
 
-  #tell(error: unknown, request: IncomingMessage, table?: string): void {
+  #tell(error: unknown, request: ClientRequest, table?: string): void {
     if (!(error instanceof AccessRefused)) return;
     const { code, reason, keyId: key } = error;
     const address = this.#addresses.of(request);

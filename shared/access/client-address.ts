@@ -2,8 +2,14 @@
  * Whom a limit by address is about. What `X-Forwarded-For` says is believed of a trusted proxy alone, and of several
  * entries only as far as trusted proxies wrote them: from the right, the first that is none of them.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { BlockList, isIP, isIPv6 } from 'node:net';
+
+/** As far as it says who asks. */
+export interface ClientRequest {
+  readonly headers: Readonly<IncomingHttpHeaders>;
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
 
 export class ClientAddresses {
   readonly #proxies: BlockList | undefined;
@@ -13,7 +19,7 @@ export class ClientAddresses {
     this.#proxies = trustedProxies.length === 0 ? undefined : listOf(trustedProxies);
   }
 
-  of(request: IncomingMessage): string {
+  of(request: ClientRequest): string {
     const peer = unmapped(request.socket.remoteAddress ?? '');
     if (this.#proxies === undefined || !this.#isProxy(peer)) return limited(peer);
     const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',');

@@ -12,6 +12,9 @@ import { FileWatch } from '../lifecycle/file-watch.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Certificate, type CertificateFiles, readCertificate } from './certificate.ts';
 import type { ListenerMetrics } from './listener-metrics.ts';
+import type { PlainRequest } from './plain-connection.ts';
+import { PlainRequests } from './plain-requests.ts';
+import type { Reply } from './reply.ts';
 import { SlowClients } from './slow-clients.ts';
 
 export type ListenerSettings = Pick<
@@ -43,6 +46,7 @@ export class Listener {
   #watch: FileWatch | undefined;
   #slowClients: SlowClients | undefined;
   #server: Server | SecureServer | undefined;
+  #plain: PlainRequests | undefined;
 
   /** Throws SetupError `certificate-unusable`. */
   constructor(options: ListenerOptions) {
@@ -60,8 +64,14 @@ export class Listener {
     }
   }
 
-  /** Once; it is the caller who makes it listen, and closes it. */
-  createServer(handler: RequestListener): Server | SecureServer {
+  /**
+   * Once; it is the caller who makes it listen, and closes it.
+   * @param answersPlainly takes a plain request, or leaves it to the handler as all others.
+   */
+  createServer(
+    handler: RequestListener,
+    answersPlainly?: (request: PlainRequest, reply: Reply) => boolean,
+  ): Server | SecureServer {
     const { headerBytesMax, metrics } = this.#options;
     const options: ServerOptions = {
       maxHeaderSize: headerBytesMax,
@@ -82,9 +92,14 @@ export class Listener {
     server.on('clientError', ({ code = '' }: NodeJS.ErrnoException) => {
       if (LATE.has(code)) metrics.cut('receiving-late');
     });
-    const slowClients = new SlowClients({ bounds: () => this.#settings, onCut: (reason) => metrics.cut(reason) });
     // Of TLS, the socket that answers are written to comes after the handshake.
-    server.on(this.isSecure ? 'secureConnection' : 'connection', (socket: Socket) => {
+    const connection = this.isSecure ? 'secureConnection' : 'connection';
+    if (answersPlainly !== undefined) {
+      const keepAliveTimeoutMs = () => this.#settings.keepAliveTimeoutMs;
+      this.#plain = new PlainRequests(server, connection, { answers: answersPlainly, keepAliveTimeoutMs });
+    }
+    const slowClients = new SlowClients({ bounds: () => this.#settings, onCut: (reason) => metrics.cut(reason) });
+    server.on(connection, (socket: Socket) => {
       slowClients.watch(socket);
       metrics.connected(1);
       socket.once('close', () => metrics.connected(-1));
@@ -114,6 +129,17 @@ export class Listener {
       server.requestTimeout = settings.receiveTimeoutMs;
       server.keepAliveTimeout = settings.keepAliveTimeoutMs;
     };
+  }
+
+  /** The server is being closed: what waits for no answer ends. */
+  closeIdle(): void {
+    this.#plain?.close();
+  }
+
+  /** Answered or not. */
+  closeAll(): void {
+    this.#plain?.destroy();
+    this.#server?.closeAllConnections();
   }
 
   stop(): void {

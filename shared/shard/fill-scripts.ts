@@ -66,7 +66,15 @@ function keysOf(followed: FollowedThere | undefined, rows: readonly LeaseRow[]):
   return followed === undefined ? pairs : [followed.stampKey, ...pairs];
 }
 
-/** Terms of one name are the same. */
-export function nameOfFollowed(followed: FollowedThere | undefined): string {
-  return followed === undefined ? '' : `${followed.table}\n${followed.ring}`;
+export function isSameLease(one: LeaseTerms, other: LeaseTerms): boolean {
+  return (
+    one.shape === other.shape &&
+    one.over === other.over &&
+    one.leaseTtlMs === other.leaseTtlMs &&
+    isFollowedAlike(one.followed, other.followed)
+  );
+}
+
+export function isFollowedAlike(one: FollowedThere | undefined, other: FollowedThere | undefined): boolean {
+  return one?.table === other?.table && one?.ring === other?.ring;
 }

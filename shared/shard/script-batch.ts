@@ -4,8 +4,8 @@
  * a hundred leases in one command, and a hundred fills in another.
  */
 export interface ScriptBatchOptions<Terms, Row, Outcome> {
-  /** Calls of one name are made together: what they have in common. */
-  readonly nameOf: (terms: Terms) => string;
+  /** Calls on the same terms are made together. */
+  readonly areSame: (one: Terms, other: Terms) => boolean;
   readonly bytesOf: (row: Row) => number;
   /** The script, with the rows in this order; its rejection is that of every call in it. */
   readonly run: (terms: Terms, rows: readonly Row[]) => Promise<readonly Outcome[]>;
@@ -29,25 +29,25 @@ interface Group<Terms, Row, Outcome> {
 
 export class ScriptBatch<Terms, Row, Outcome> {
   readonly #options: ScriptBatchOptions<Terms, Row, Outcome>;
-  #groups = new Map<string, Group<Terms, Row, Outcome>>();
+  /** Few: what is missed in one tick is mostly of one table. */
+  #groups: Group<Terms, Row, Outcome>[] = [];
 
   constructor(options: ScriptBatchOptions<Terms, Row, Outcome>) {
     this.#options = options;
   }
 
   call(terms: Terms, row: Row): Promise<Outcome> {
-    if (this.#groups.size === 0) setImmediate(() => this.#flush());
-    const name = this.#options.nameOf(terms);
-    let group = this.#groups.get(name);
-    if (group === undefined) this.#groups.set(name, (group = { terms, calls: [] }));
+    if (this.#groups.length === 0) setImmediate(() => this.#flush());
+    let group = this.#groups.find((known) => this.#options.areSame(known.terms, terms));
+    if (group === undefined) this.#groups.push((group = { terms, calls: [] }));
     const { calls } = group;
     return new Promise((resolve, reject) => calls.push({ row, resolve, reject }));
   }
 
   #flush(): void {
     const groups = this.#groups;
-    this.#groups = new Map();
-    for (const { terms, calls } of groups.values()) {
+    this.#groups = [];
+    for (const { terms, calls } of groups) {
       for (const portion of this.#portions(calls)) void this.#run(terms, portion);
     }
   }

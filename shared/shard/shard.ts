@@ -24,7 +24,7 @@ import { type HighestSeen, type SeenStamp, StampReader } from '../stamp/stamp-re
 import { connect, standTrial, TrialTooSlow } from './connect.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ChangeFeed } from './near/change-feed.ts';
-import { NearShard } from './near/near-shard.ts';
+import { type NearRead, NearShard } from './near/near-shard.ts';
 import type { NearStore } from './near/near-store.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import {
@@ -32,7 +32,8 @@ import {
   type FollowedThere,
   type LeaseRow,
   type LeaseTerms,
-  nameOfFollowed,
+  isFollowedAlike,
+  isSameLease,
   runFills,
   runLeases,
 } from './fill-scripts.ts';
@@ -197,13 +198,12 @@ export class Shard {
       (stored) => stored.length,
     );
     this.#leases = new ScriptBatch({
-      nameOf: ({ followed, shape, leaseTtlMs, over }) =>
-        `${nameOfFollowed(followed)}\n${shape}\n${leaseTtlMs}\n${over}`,
+      areSame: isSameLease,
       bytesOf: ({ entryKey }) => entryKey.length,
       run: (terms, rows) => this.#command('lease', (redis) => runLeases(redis, terms, rows)),
     });
     this.#fills = new ScriptBatch({
-      nameOf: nameOfFollowed,
+      areSame: isFollowedAlike,
       bytesOf: ({ stored }) => stored.length,
       run: (followed, rows) => this.#command('fill', (redis) => runFills(redis, followed, rows)),
     });
@@ -283,7 +283,7 @@ export class Shard {
   }
 
   /** What it would reply, out of this process's memory; to be judged at once, and by the same rules. Nothing mostly. */
-  near(entryKey: string): ShardRead | undefined {
+  near(entryKey: string): NearRead | undefined {
     return this.#near?.near(entryKey);
   }
 

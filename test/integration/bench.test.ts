@@ -31,6 +31,7 @@ before(async () => {
 
 test('every section was done, and every answer of every peer was right', (t) => {
   t.diagnostic(benchText(result));
+  t.diagnostic(result.sections.map(({ name, seconds }) => `${name}: ${seconds.toFixed(0)} s`).join(', '));
   assert.deepEqual(result.notDone, []);
   assert.deepEqual(
     result.sections.map(({ name }) => name),

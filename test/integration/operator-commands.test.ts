@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import type { HeldStory, Invalidation, KeyStory, Status } from '../../client/index.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import type { ShardPort } from '../../gateway/journey/ports.ts';
-import { ANY_TERMS, type RowRequest } from '../../gateway/journey/row-request.ts';
+import type { RowRequest } from '../../gateway/journey/row-request.ts';
 import { invalidate } from '../../gateway/operations/invalidate.ts';
 import { newKey } from '../../shared/access/api-key.ts';
 import { changeKeyFile } from '../../shared/access/key-file.ts';
@@ -209,11 +209,10 @@ describe('invalidate', () => {
     const key = `${gateway.keyPrefix}copied_1`;
     const view = await viewOf(['r1', 'f1']);
     const [first, last] = view as [Shard, Shard];
-    const request: RowRequest = {
+    const request: Parameters<typeof invalidate>[1] = {
       table: { label: 'test.users', settings: { mode: 'read-through' } } as unknown as ExposedTable,
       id: { segment: '1' } as RowRequest['id'],
       cacheKey: key,
-      terms: ANY_TERMS,
     };
     const begunAt = async (shard: Shard) =>
       (await shard.lease(key, { shape: 'shape--1', leaseTtlMs: 1_000, over: 'nothing' })).kind;

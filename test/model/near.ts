@@ -64,7 +64,7 @@ export class ModelNear {
 
   near(key: RowKey): Replied | undefined {
     const read = this.#near.near(this.shard.entryKey(key));
-    return read && { seen: read.seen, stored: read.stored };
+    return read && { seen: read.seen, stored: read.near.stored };
   }
 
   async *read(key: RowKey): AsyncGenerator<void, Replied> {

@@ -106,8 +106,8 @@ test('it keeps bytes of its own, not the socket’s', () => {
   store.offer('key', ERA, chunk.subarray(10, 20));
   chunk.fill('b');
   const kept = store.get('key', ERA);
-  assert.equal(kept?.toString(), 'aaaaaaaaaa');
-  assert.equal(kept.buffer.byteLength, 10);
+  assert.equal(kept?.stored.toString(), 'aaaaaaaaaa');
+  assert.equal(kept.stored.buffer.byteLength, 10);
 });
 
 test('what an era that is over has left is no answer, and makes room for anyone', () => {
@@ -120,6 +120,6 @@ test('what an era that is over has left is no answer, and makes room for anyone'
   }
   over.isOver = true;
   store.offer('new', ERA, Buffer.alloc(1_000));
-  assert.equal(store.get('new', ERA)?.length, 1_000);
+  assert.equal(store.get('new', ERA)?.stored.length, 1_000);
   assert.equal(store.get('old_1', ERA), undefined);
 });

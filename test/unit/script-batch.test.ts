@@ -5,7 +5,7 @@ import { ScriptBatch } from '../../shared/shard/script-batch.ts';
 function batchOver(run: (terms: string, rows: readonly Buffer[]) => Promise<readonly number[]>) {
   const runs: { readonly terms: string; readonly rows: number }[] = [];
   const batch = new ScriptBatch<string, Buffer, number>({
-    nameOf: (terms) => terms,
+    areSame: (one, other) => one === other,
     bytesOf: (row) => row.length,
     run: async (terms, rows) => {
       runs.push({ terms, rows: rows.length });

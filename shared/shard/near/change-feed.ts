@@ -122,11 +122,8 @@ export class ChangeFeed {
     redis.on('messageBuffer', (channel: Buffer, keys: readonly Buffer[] | null) => {
       if (!signal.aborted && channel.toString('latin1') === INVALIDATIONS) tell(near, keys);
     });
-    const id = await inTime(() => redis.client('ID'));
-    const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
-    await inTime(() => redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
     const channel = `${keyPrefix}ringfill:near:${randomBytes(9).toString('base64url')}`;
-    await inTime(() => redis.subscribe(INVALIDATIONS, channel));
+    await askToBeTold(redis, { prefixes, channel, inTime });
     // The answer may have come before the end, and this after it: another feed may stand by now.
     signal.throwIfAborted();
     near.listens();
@@ -167,15 +164,15 @@ export interface ToBeTold {
   /** Subscribed to as well. */
   readonly channel: string;
   /** What each step is waited for by. */
-  readonly inTime: <T>(work: Promise<T>) => Promise<T>;
+  readonly inTime: <T>(ask: () => Promise<T>) => Promise<T>;
 }
 
 /** From then on the connection is told of every change of a key that begins so, and can ask for nothing but PING. */
 export async function askToBeTold(redis: Redis, { prefixes, channel, inTime }: ToBeTold): Promise<void> {
-  const id = await inTime(redis.client('ID'));
+  const id = await inTime(() => redis.client('ID'));
   const tracked = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
-  await inTime(redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
-  await inTime(redis.subscribe(INVALIDATIONS, channel));
+  await inTime(() => redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...tracked));
+  await inTime(() => redis.subscribe(INVALIDATIONS, channel));
 }
 
 type InTime = <T>(ask: () => Promise<T>, ms?: number) => Promise<T>;

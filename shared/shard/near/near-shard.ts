@@ -12,12 +12,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SeenStamp } from '../../stamp/stamp-reader.ts';
 import type { Stamp } from '../../stamp/stamp.ts';
-import type { ShardRead } from '../read-batch.ts';
-import type { Era, NearStore } from './near-store.ts';
+import type { Era, NearEntry, NearStore } from './near-store.ts';
 import { RecentChanges } from './recent-changes.ts';
 
 /** It is not asked longer than this after its last confirmation began, whatever stamps say. ms. */
 export const BELIEVED_MS = 1_000;
+
+/** As a read of the shard brings it. */
+export interface NearRead {
+  readonly near: NearEntry;
+  readonly seen: SeenStamp | undefined;
+}
 
 export class NearShard {
   readonly #store: NearStore;
@@ -42,14 +47,14 @@ export class NearShard {
   }
 
   /** What is known of the key, as the shard would reply it; to be judged at once. Nothing where it is not here. */
-  near(key: string): ShardRead | undefined {
+  near(key: string): NearRead | undefined {
     const confirmed = this.#confirmed;
     const { counts } = this.#store;
     if (confirmed !== undefined && this.#now() - confirmed.atMs <= BELIEVED_MS) {
-      const stored = this.#store.get(key, this.#era);
-      if (stored !== undefined) {
+      const near = this.#store.get(key, this.#era);
+      if (near !== undefined) {
         counts.hits += 1;
-        return { stored, seen: confirmed.seen };
+        return { near, seen: confirmed.seen };
       }
     }
     counts.misses += 1;

@@ -5,6 +5,8 @@
  * a key that was asked for more often. How often those here were used stands beside them, of all others in the sketch.
  */
 import { LRUCache } from 'lru-cache';
+import { decodeEntry, type Entry } from '../../entry/entry.ts';
+import { TaggedBody } from '../../entry/tagged-body.ts';
 import { FREQUENCY_MAX, FrequencySketch } from './frequency-sketch.ts';
 
 /** What a shard's entries hold for: until it is over, all at once. One that is over costs nothing but its room. */
@@ -12,12 +14,39 @@ export interface Era {
   isOver: boolean;
 }
 
-interface Kept {
+/** What a shard replied under a key; what is made of it is made when it is first asked for. */
+export interface NearEntry {
+  readonly stored: Buffer;
+  /** Nothing where the bytes are none. */
+  readonly entry: Entry | undefined;
+  /** Of the entry. */
+  readonly body: TaggedBody | undefined;
+}
+
+class Kept implements NearEntry {
   readonly stored: Buffer;
   readonly era: Era;
   /** How often it was asked for, halved when the sketch is. */
   uses: number;
   age: number;
+  #entry: Entry | undefined;
+  #body: TaggedBody | undefined;
+
+  constructor(stored: Buffer, era: Era, uses: number, age: number) {
+    this.stored = stored;
+    this.era = era;
+    this.uses = uses;
+    this.age = age;
+  }
+
+  get entry(): Entry | undefined {
+    return (this.#entry ??= decodeEntry(this.stored));
+  }
+
+  get body(): TaggedBody | undefined {
+    const { entry } = this;
+    return entry && (this.#body ??= new TaggedBody(entry.body));
+  }
 }
 
 /** Since the process began; of all generations. */
@@ -68,14 +97,14 @@ export class NearStore {
     return this.#kept.calculatedSize + this.#sketch.bytes;
   }
 
-  /** The very same bytes each time, for as long as they are kept. */
-  get(key: string, era: Era): Buffer | undefined {
+  /** The very same each time, for as long as it is kept. */
+  get(key: string, era: Era): NearEntry | undefined {
     const kept = this.#kept.get(key);
     if (kept?.era !== era) return undefined;
     kept.uses = Math.min(this.#usesOf(kept) + 1, FREQUENCY_MAX);
     kept.age = this.#sketch.age;
     this.#sketch.used();
-    return kept.stored;
+    return kept;
   }
 
   /** A shard has replied with it: from now on this is what is known of the key, if it is kept. */
@@ -92,7 +121,7 @@ export class NearStore {
     // What Redis replied is a view of all that it replied at once, which would stay with it.
     const own = Buffer.allocUnsafeSlow(stored.length);
     stored.copy(own);
-    this.#kept.set(key, { stored: own, era, uses, age: this.#sketch.age }, { size });
+    this.#kept.set(key, new Kept(own, era, uses, this.#sketch.age), { size });
     this.counts.admitted += 1;
   }
 

@@ -1,11 +1,12 @@
 /** What a client sends, part by part: targets, ids of each kind of key, lists of them, headers. */
 import assert from 'node:assert/strict';
 import { termsOf } from '../../../gateway/http/cache-control.ts';
-import { matchesAny } from '../../../gateway/http/etag.ts';
+import { matchesAny } from '../../../gateway/http/if-none-match.ts';
 import { originForm, parseTarget, refuseUnknownParameters } from '../../../gateway/http/request-target.ts';
 import { RequestRefused } from '../../../shared/errors/errors.ts';
 import { type KeyPart, type KeyPartType, sqlLiteral } from '../../../shared/key/key-part.ts';
 import { parseRowId, splitRowIds } from '../../../shared/key/row-id.ts';
+import { HEAD_BYTES_MAX, plainHeaders, plainTarget } from '../../../shared/listener/plain-request.ts';
 import { decodeStamp, type Stamp } from '../../../shared/stamp/stamp.ts';
 import { includesWrite, parseWritePosition } from '../../../shared/stamp/write-position.ts';
 import { corpusOf, type Target, unlessRefused } from '../target.ts';
@@ -128,4 +129,34 @@ const writePosition: Target = {
   },
 };
 
-export const REQUESTS: readonly Target[] = [rowId, idList, target, headers, writePosition];
+const plainRequest: Target = {
+  name: 'plain-request',
+  words: [
+    'GET ',
+    ' HTTP/1.1',
+    '\r\n',
+    '\r\n\r\n',
+    '\r',
+    '\n',
+    ':',
+    ' ',
+    '\t',
+    'Host: a',
+    'Content-Length: 1',
+    'chunked',
+    '\0',
+  ],
+  bytesMax: HEAD_BYTES_MAX,
+  run(input) {
+    const head = input.toString('latin1');
+    const first = plainTarget(head);
+    const fields = first && plainHeaders(head.slice(first.fieldsAt));
+    if (first === undefined || fields === undefined) return;
+    assert.match(first.target, /^\/[!-~]*$/);
+    assert.equal(head.indexOf('\r\n\r\n'), head.length - 4, 'nothing is behind it');
+    assert.ok(!('content-length' in fields) && !('transfer-encoding' in fields));
+    for (const value of Object.values(fields)) assert.match(value, /^[\t -~]*$/);
+  },
+};
+
+export const REQUESTS: readonly Target[] = [rowId, idList, target, headers, plainRequest, writePosition];
