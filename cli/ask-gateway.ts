@@ -16,10 +16,15 @@ export function urlOption(): Option {
   });
 }
 
-/** With the API key of RINGFILL_KEY, if there is one: arguments stand in `ps`. Trouble is told on stderr, and the exit code is 1. */
-export async function askGateway(url: string, ask: (client: RingfillClient) => Promise<void>): Promise<void> {
+/** With the API key of RINGFILL_KEY, if there is one: arguments stand in `ps`. To be closed. */
+export function gatewayClient(url: string): RingfillClient {
   const key = process.env['RINGFILL_KEY'];
-  const client = new RingfillClient({ url, ...(key ? { headers: { authorization: `Bearer ${key}` } } : {}) });
+  return new RingfillClient({ url, ...(key ? { headers: { authorization: `Bearer ${key}` } } : {}) });
+}
+
+/** Trouble is told on stderr, and the exit code is 1. */
+export async function askGateway(url: string, ask: (client: RingfillClient) => Promise<void>): Promise<void> {
+  const client = gatewayClient(url);
   try {
     await ask(client);
   } catch (error) {
@@ -27,6 +32,12 @@ export async function askGateway(url: string, ask: (client: RingfillClient) => P
     process.stderr.write(`${error.message}\n`);
     if (error.code === 'unauthenticated')
       process.stderr.write('Give the API key in the environment: RINGFILL_KEY=rf_…\n');
+    if (error.code === 'not-permitted') {
+      process.stderr.write('`ringfill key list` shows what a key is for; changes want one made with --admin.\n');
+    }
+    if (error.code === 'route-not-found') {
+      process.stderr.write('It is there only where the configuration has `access`, and in this version or later.\n');
+    }
     if (error.code === 'gateway-unreachable') {
       process.stderr.write('Start one with `npm start` or `ringfill gateway`, or say where it is: --url URL\n');
     }

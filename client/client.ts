@@ -13,6 +13,7 @@ import {
   TIMER_MS_MAX,
   within,
 } from './options.ts';
+import type { Invalidation, KeyStory, Status } from './operations.ts';
 import type { Owner, Ring } from './ring.ts';
 import { type Id, percentEncode, segmentOf } from './row-id.ts';
 import { type RowAnswer, type RowObject, RowReader } from './row-reader.ts';
@@ -131,6 +132,34 @@ export class RingfillClient {
     return (await this.#document(`/-/ring/owner?key=${percentEncode(key)}`, options)) as Owner;
   }
 
+  /** For operators: the gateway at a glance. */
+  async status(options: Pick<ReadOptions, 'signal' | 'deadlineMs'> = {}): Promise<Status> {
+    return (await this.#document('/-/status', options)) as Status;
+  }
+
+  /** For operators: where a row may lie, and what lies there. Wants a key for the table where the gateway asks for keys. */
+  async story(
+    db: string,
+    table: string,
+    id: Id,
+    options: Pick<ReadOptions, 'signal' | 'deadlineMs'> = {},
+  ): Promise<KeyStory> {
+    return (await this.#document(`/-/ring/story?key=${keyOf(db, table, id)}`, options)) as KeyStory;
+  }
+
+  /**
+   * For operators: takes a cached row out of every shard where it may lie, so that the next request reads it from MySQL.
+   * Wants a key made with --admin; ends with `table-is-mirror` for a mirror's row.
+   */
+  async invalidate(
+    db: string,
+    table: string,
+    id: Id,
+    options: Pick<ReadOptions, 'signal' | 'deadlineMs'> = {},
+  ): Promise<Invalidation> {
+    return (await this.#document(`/-/ring/invalidate?key=${keyOf(db, table, id)}`, options, 'POST')) as Invalidation;
+  }
+
   /** Waits for the calls under way; their failed requests are not tried again. Later calls end with `client-closed`. */
   close(): Promise<void> {
     if (this.#closed === undefined) {
@@ -140,10 +169,14 @@ export class RingfillClient {
     return this.#closed;
   }
 
-  async #document(path: string, options: Pick<ReadOptions, 'signal' | 'deadlineMs'>): Promise<unknown> {
+  async #document(
+    path: string,
+    options: Pick<ReadOptions, 'signal' | 'deadlineMs'>,
+    method?: 'POST',
+  ): Promise<unknown> {
     this.#refuseIfClosed();
     const bounded = { deadlineMs: this.#deadlineMs(options), signal: options.signal };
-    return withinBounds(bounded, (bounds) => this.#rows.readDocument(this.#settings.basePath + path, bounds));
+    return withinBounds(bounded, (bounds) => this.#rows.readDocument(this.#settings.basePath + path, bounds, method));
   }
 
   #tablePath(db: string, table: string): string {
@@ -158,4 +191,9 @@ export class RingfillClient {
     if (this.#closed !== undefined)
       throw new RingfillError({ code: 'client-closed', detail: 'This client is closed.' });
   }
+}
+
+/** The path of a row as one parameter's value. */
+function keyOf(db: string, table: string, id: Id): string {
+  return percentEncode(`${db}/${table}/${segmentOf(id)}`);
 }

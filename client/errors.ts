@@ -17,6 +17,7 @@ export type GatewayCode =
   | 'table-not-exposed'
   | 'row-not-found'
   | 'route-not-found'
+  | 'table-is-mirror'
   | 'method-not-allowed'
   | 'uri-too-long'
   | 'unauthenticated'

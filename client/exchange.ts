@@ -15,6 +15,15 @@ import { RingfillError } from './errors.ts';
 import type { Settings } from './options.ts';
 import { retryAfterSeconds, retryWaitMs } from './retry.ts';
 
+/** What is asked for may be done twice: a request whose answer is lost is sent again. */
+export type Method = 'GET' | 'POST';
+
+interface HttpRequest {
+  readonly method: Method;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -62,14 +71,19 @@ export class Exchange {
   }
 
   /** `path` is already encoded. Throws RingfillError with one of the client's own codes. */
-  async ask(path: string, headers: Readonly<Record<string, string>>, bounds: Bounds): Promise<HttpAnswer> {
+  async ask(
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    bounds: Bounds,
+    method: Method = 'GET',
+  ): Promise<HttpAnswer> {
     if (this.#requests >= this.#settings.requestsMax) {
       const detail = `${this.#requests} requests are under way already; more than requestsMax are not kept waiting.`;
       throw new RingfillError({ code: 'too-many-requests', detail });
     }
     this.#requests += 1;
     try {
-      return await this.#askUntil(path, headers, bounds);
+      return await this.#askUntil({ method, path, headers }, bounds);
     } finally {
       this.#requests -= 1;
     }
@@ -81,9 +95,9 @@ export class Exchange {
     await this.#pool.close();
   }
 
-  async #askUntil(path: string, headers: Readonly<Record<string, string>>, bounds: Bounds): Promise<HttpAnswer> {
+  async #askUntil(request: HttpRequest, bounds: Bounds): Promise<HttpAnswer> {
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await this.#try(path, headers, bounds);
+      const outcome = await this.#try(request, bounds);
       const again = 'error' in outcome ? outcome.again : outcome.status === 503;
       if (again && attempt < this.#settings.retry.attemptsMax) {
         const toldSeconds =
@@ -97,13 +111,9 @@ export class Exchange {
     }
   }
 
-  async #try(
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    { signal }: Bounds,
-  ): Promise<HttpAnswer | Broken> {
+  async #try(request: HttpRequest, { signal }: Bounds): Promise<HttpAnswer | Broken> {
     try {
-      const answer = await this.#pool.request({ method: 'GET', path, headers, signal });
+      const answer = await this.#pool.request({ ...request, signal });
       return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
     } catch (error) {
       if (signal.aborted) throw error;

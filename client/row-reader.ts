@@ -3,7 +3,7 @@
  */
 import type { Bounds } from './bounds.ts';
 import { RingfillError } from './errors.ts';
-import type { Exchange, HttpAnswer } from './exchange.ts';
+import type { Exchange, HttpAnswer, Method } from './exchange.ts';
 import type { KeptRow, KeptRows } from './kept-rows.ts';
 import type { Terms } from './options.ts';
 import { retryAfterSeconds } from './retry.ts';
@@ -71,8 +71,8 @@ export class RowReader {
   }
 
   /** Any JSON document, for the routes that are not rows. */
-  async readDocument(path: string, bounds: Bounds): Promise<unknown> {
-    const answer = await this.#exchange.ask(path, this.#headers, bounds);
+  async readDocument(path: string, bounds: Bounds, method: Method = 'GET'): Promise<unknown> {
+    const answer = await this.#exchange.ask(path, this.#headers, bounds, method);
     if (answer.status !== 200) throw errorOf(answer);
     return parseJson(answer);
   }

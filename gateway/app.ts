@@ -18,6 +18,7 @@ import { addOperationsRoutes } from './http/operations-routes.ts';
 import { problem, type Problem } from './http/problem.ts';
 import { originForm } from './http/request-target.ts';
 import { RowRoutes } from './http/row-routes.ts';
+import { Live } from './operations/live.ts';
 import type { GatewayTelemetry } from './telemetry.ts';
 import { addUiRoutes } from './ui/ui-routes.ts';
 
@@ -82,8 +83,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     transformSpecification: () => openApiDocument(options.version, options.generation().tables),
     transformSpecificationClone: false,
   });
-  addOperationsRoutes(app, options);
-  addUiRoutes(app, options);
+  const live = new Live(options);
+  addOperationsRoutes(app, { ...options, live });
+  addUiRoutes(app, live);
   rows.addTo(app);
   app.addHook('preClose', (done) => {
     listener.closeIdle();

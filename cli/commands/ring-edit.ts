@@ -4,12 +4,12 @@ import { expiredBy } from '../ring/longest-life.ts';
 import { movementsText } from '../ring/movement-report.ts';
 import { movementsOf } from '../ring/movement.ts';
 import { changeRings, parseShard, parseShardAt, refused, type RingChange } from '../ring/ring-change.ts';
-import { saveRings } from '../ring/save-rings.ts';
+import { type SaveOptions, saveRings } from '../ring/save-rings.ts';
 import { secretIn } from '../ring/written-secret.ts';
 
 interface Options {
   readonly config: string;
-  readonly dryRun?: true;
+  readonly dryRun?: true | undefined;
 }
 
 export function ringAddCommand(): Command {
@@ -18,7 +18,7 @@ export function ringAddCommand(): Command {
     .argument('<ring/name=url...>', 'such as primary/r4=redis://cache-4:6379')
     .addHelpText('after', ABOUT_SECRETS)
     .action(async (texts: string[], options: Options) => {
-      await change(
+      await editRings(
         texts.map((text) => parseShardAt('add', text)),
         options,
       );
@@ -35,7 +35,7 @@ export function ringRemoveCommand(): Command {
 Leave the servers running until \`ringfill ring settle\`: the other shards take their rows over from them.`,
     )
     .action(async (texts: string[], options: Options) => {
-      await change(texts.map(parseShard), options);
+      await editRings(texts.map(parseShard), options);
     });
 }
 
@@ -50,7 +50,7 @@ Keys are placed by the shard's name, so the ring stays what it is, and nothing h
 ${ABOUT_SECRETS}`,
     )
     .action(async (texts: string[], options: Options) => {
-      await change(
+      await editRings(
         texts.map((text) => parseShardAt('replace', text)),
         options,
       );
@@ -67,13 +67,18 @@ function withOptions(command: Command): Command {
     .option('--dry-run', 'only show what would be changed');
 }
 
-async function change(changes: readonly RingChange[], { config: path, dryRun }: Options): Promise<void> {
+/** Throws SetupError; the file is then as it was. */
+export async function editRings(
+  changes: readonly RingChange[],
+  { config: path, dryRun, tell }: Options & Pick<SaveOptions, 'tell'>,
+): Promise<void> {
   const file = new ConfigFile(path);
   const remarks = changes.flatMap((one) => ('url' in one ? remarkOn(one.shard, one.url, file) : []));
   const until = expiredBy(file.config, Date.now());
   await saveRings(file, changeRings(file.config, file.rings, changes, until), {
     dryRun: dryRun === true,
     describe: (edited) => describe(file, edited),
+    tell,
   });
   process.stderr.write(remarks.join(''));
 }

@@ -4,12 +4,12 @@ import { ConfigFile } from '../ring/config-file.ts';
 import { percent } from '../ring/movement-report.ts';
 import { coldShare } from '../ring/movement.ts';
 import { refused, withFormer } from '../ring/ring-change.ts';
-import { saveRings } from '../ring/save-rings.ts';
+import { type SaveOptions, saveRings } from '../ring/save-rings.ts';
 
-interface Options {
+interface SettleOptions extends Pick<SaveOptions, 'tell'> {
   readonly config: string;
-  readonly now?: true;
-  readonly dryRun?: true;
+  readonly now?: true | undefined;
+  readonly dryRun?: true | undefined;
 }
 
 /** Of one ring: what stays and what goes. */
@@ -33,40 +33,47 @@ export function ringSettleCommand(): Command {
 A former definition may be dropped when its \`until\` has passed: what was cached by it has expired by then. Servers that
 no definition names any more can be switched off after every gateway and sync worker has been reloaded.`,
     )
-    .action(async (only: string | undefined, { config: path, now, dryRun }: Options) => {
-      const file = new ConfigFile(path);
-      const { config } = file;
-      if (only !== undefined && !config.rings.some(({ name }) => name === only)) {
-        throw refused(`there is no ring ${only}`, `rings are ${config.rings.map(({ name }) => name).join(', ')}`);
-      }
-      const nowMs = Date.now();
-      const settlings = file.rings.map((written, index): Settling => {
-        const ring = config.rings[index] as RingConfig;
-        const isMeant = only === undefined || only === ring.name;
-        const isDue = ({ until }: FormerRingConfig) =>
-          isMeant && (now === true || (until !== undefined && Date.parse(until) <= nowMs));
-        // Of the file, which has the secrets' names; the endpoints place no key.
-        const former = written.former ?? [];
-        return {
-          name: ring.name,
-          ring: written,
-          kept: former.filter((definition) => !isDue(definition)),
-          dropped: former.filter(isDue),
-        };
-      });
-      if (settlings.every(({ dropped }) => dropped.length === 0)) {
-        process.stdout.write(`Nothing to drop.\n${settlings.map(describeKept).join('')}`);
-        return;
-      }
-      await saveRings(
-        file,
-        settlings.map(({ ring, kept }) => withFormer(ring, kept)),
-        {
-          dryRun: dryRun === true,
-          describe: () => settlings.map((settling) => describe(settling, nowMs)).join('') + aboutMirrors(config),
-        },
-      );
-    });
+    .action((only: string | undefined, options: SettleOptions) => settleRings(only, options));
+}
+
+/** Throws SetupError; the file is then as it was. */
+export async function settleRings(
+  only: string | undefined,
+  { config: path, now, dryRun, tell = (text) => process.stdout.write(text) }: SettleOptions,
+): Promise<void> {
+  const file = new ConfigFile(path);
+  const { config } = file;
+  if (only !== undefined && !config.rings.some(({ name }) => name === only)) {
+    throw refused(`there is no ring ${only}`, `rings are ${config.rings.map(({ name }) => name).join(', ')}`);
+  }
+  const nowMs = Date.now();
+  const settlings = file.rings.map((written, index): Settling => {
+    const ring = config.rings[index] as RingConfig;
+    const isMeant = only === undefined || only === ring.name;
+    const isDue = ({ until }: FormerRingConfig) =>
+      isMeant && (now === true || (until !== undefined && Date.parse(until) <= nowMs));
+    // Of the file, which has the secrets' names; the endpoints place no key.
+    const former = written.former ?? [];
+    return {
+      name: ring.name,
+      ring: written,
+      kept: former.filter((definition) => !isDue(definition)),
+      dropped: former.filter(isDue),
+    };
+  });
+  if (settlings.every(({ dropped }) => dropped.length === 0)) {
+    tell(`Nothing to drop.\n${settlings.map(describeKept).join('')}`);
+    return;
+  }
+  await saveRings(
+    file,
+    settlings.map(({ ring, kept }) => withFormer(ring, kept)),
+    {
+      dryRun: dryRun === true,
+      tell,
+      describe: () => settlings.map((settling) => describe(settling, nowMs)).join('') + aboutMirrors(config),
+    },
+  );
 }
 
 function describe(settling: Settling, nowMs: number): string {

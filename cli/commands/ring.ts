@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { alignedTable } from '../aligned-table.ts';
 import { askGateway, urlOption } from '../ask-gateway.ts';
+import { ringTable } from '../ring-table.ts';
 import { ringAddCommand, ringRemoveCommand, ringReplaceCommand } from './ring-edit.ts';
 import { ringPlanCommand } from './ring-plan.ts';
 import { ringSettleCommand } from './ring-settle.ts';
@@ -30,18 +30,7 @@ when changes from the binlog have been applied to the shard; - where no sync run
           process.stdout.write(`${JSON.stringify(ring)}\n`);
           return;
         }
-        const rows = ring.layers.flatMap((layer, index) =>
-          layer.shards.map((shard) => [
-            index,
-            layer.ring,
-            shard.shard,
-            shard.refillingSince === undefined ? shard.state : `${shard.state}, refilling`,
-            `${(100 * shard.share).toFixed(1)} %`.padStart(7),
-            shard.asOf ?? '-',
-            shard.lagMs === null ? '-' : `${shard.lagMs} ms`,
-          ]),
-        );
-        process.stdout.write(alignedTable([['layer', 'ring', 'shard', 'state', 'share', 'as of', 'lag'], ...rows]));
+        process.stdout.write(ringTable(ring.layers));
       });
     });
 }

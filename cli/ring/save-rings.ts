@@ -7,22 +7,24 @@ export interface SaveOptions {
   readonly dryRun: boolean;
   /** What was changed and what that means, line by line. */
   readonly describe: (edited: EditedFile) => string;
+  /** Where all of this goes; by default to standard output. */
+  readonly tell?: ((text: string) => void) | undefined;
 }
 
 /** Throws SetupError; the file is then as it was. */
 export async function saveRings(
   file: ConfigFile,
   rings: readonly RingConfig[],
-  { dryRun, describe }: SaveOptions,
+  { dryRun, describe, tell = (text) => process.stdout.write(text) }: SaveOptions,
 ): Promise<void> {
   const edited = file.with(rings);
   if (dryRun) {
-    process.stdout.write(unifiedDiff(file.path, file.text, edited.text));
+    tell(unifiedDiff(file.path, file.text, edited.text));
     return;
   }
   const text = describe(edited);
   await file.replace(edited);
-  process.stdout.write(`${file.path} is written.\n${text}${NEXT}`);
+  tell(`${file.path} is written.\n${text}${NEXT}`);
 }
 
 const NEXT = `

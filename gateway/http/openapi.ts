@@ -119,6 +119,12 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
         },
       },
       '/-/metrics': { get: { summary: 'Prometheus metrics', responses: { '200': { description: 'Text format.' } } } },
+      '/-/status': {
+        get: {
+          summary: 'The gateway at a glance: the rings, the last minute, the sync worker on the same host',
+          responses: json('As it is now.', { type: 'object' }),
+        },
+      },
       '/-/ring': {
         get: {
           summary: 'The rings, their shards and states',
@@ -140,6 +146,20 @@ export function openApiDocument(version: string, tables: ExposedTables | undefin
             ...json('The candidates, and MySQL.', { type: 'object' }),
             '400': problemAnswer('The id is not in its canonical spelling.'),
             '404': problemAnswer('No exposed table has such a key.'),
+          },
+        },
+      },
+      '/-/ring/invalidate': {
+        post: {
+          summary: 'Take a cached row out of every shard where it may lie; for keys made with --admin',
+          parameters: [parameter('key', 'query', 'Such as test_users_1, or test/users/1.', true)],
+          responses: {
+            ...json('What became of it in each shard: removed, none or unreached.', { type: 'object' }),
+            '400': problemAnswer('The id is not in its canonical spelling.'),
+            '401': problemAnswer('No API key, or none that is valid.'),
+            '403': problemAnswer('The API key is not for administration.'),
+            '404': problemAnswer('No exposed table has such a key; or the gateway has no admin routes.'),
+            '409': problemAnswer('The table is a mirror.'),
           },
         },
       },

@@ -44,6 +44,8 @@ export interface ShardPort {
     followedAs: FollowedAs | undefined,
   ): Promise<FillOutcome>;
   release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
+  /** Takes the entry out, and holds its lease until it is released. @returns `was`: whether something lay there. */
+  invalidate(cacheKey: string, leaseTtlMs: number): Promise<{ readonly token: string; readonly was: boolean }>;
 }
 
 export interface OriginPort {

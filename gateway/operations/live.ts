@@ -10,7 +10,7 @@ import { messageOf } from '../../shared/errors/errors.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { Generation } from '../generation.ts';
 import type { GatewayTelemetry } from '../telemetry.ts';
-import type { About, Figures, History, LayerNow, Now, WorkerNow } from '../ui/wire.ts';
+import type { About, Figures, History, LayerNow, Now, Status, WorkerNow } from '../ui/wire.ts';
 import { type Counts, figuresBetween, readCounts } from './counts.ts';
 import { ringSamples } from './ring-sample.ts';
 import { ringView } from './ring-view.ts';
@@ -33,6 +33,8 @@ export interface Listener {
 const EVERY_MS = 1_000;
 /** Five minutes. */
 const HISTORY_MAX = 300;
+/** Seconds of it that a status tells of. */
+const LATELY = 60;
 
 export class Live {
   readonly #options: LiveOptions;
@@ -71,6 +73,21 @@ export class Live {
     return () => this.#listeners.delete(listener);
   }
 
+  /** What it is now, for whoever asks once. */
+  async status(): Promise<Status> {
+    const generation = this.#options.generation();
+    const [{ layers }, worker] = await Promise.all([ringView(generation.ports), this.#worker.look(generation.config)]);
+    return {
+      version: this.#options.version,
+      whyNotReady: this.#options.whyNotReady() ?? null,
+      isOriginUp: isOriginUp(generation),
+      isSynced: generation.ports.trustRules !== undefined,
+      layers,
+      worker,
+      lately: latelyOf(this.#history.slice(-LATELY)),
+    };
+  }
+
   /** A second in which a shard lets us wait is longer than others; rates are by the time that has passed. */
   async #look(): Promise<void> {
     if (this.#isLooking) return;
@@ -102,7 +119,7 @@ export class Live {
     const now: Now = {
       figures,
       layers,
-      isOriginUp: generation.tables !== undefined && generation.ports.isOriginUp(),
+      isOriginUp: isOriginUp(generation),
       whyNotReady: whyNotReady() ?? null,
       worker,
     };
@@ -129,11 +146,32 @@ export class Live {
     return {
       version: this.#options.version,
       isSynced: trustRules !== undefined,
+      hasAdmin: generation.config.access !== undefined,
       stalenessBoundMs: trustRules?.stalenessBoundMs ?? null,
       tables: tablesOf(generation),
       samples: ringSamples(layers),
     };
   }
+}
+
+function isOriginUp({ tables, ports }: Generation): boolean {
+  return tables !== undefined && ports.isOriginUp();
+}
+
+/** @param history a second apart. */
+function latelyOf(history: readonly Figures[]): Status['lately'] {
+  const seconds = history.length;
+  if (seconds === 0) return null;
+  const sum = (of: (figures: Figures) => number) => history.reduce((total, figures) => total + of(figures), 0);
+  const rows = sum((figures) => figures.rows);
+  const hits = sum((figures) => figures.rows * (figures.hitRatio ?? 0));
+  return {
+    seconds,
+    rows: rows / seconds,
+    errors: sum(({ errors }) => errors) / seconds,
+    originReads: sum(({ originReads }) => originReads) / seconds,
+    hitRatio: rows > 0 ? hits / rows : null,
+  };
 }
 
 function tablesOf({ tables }: Generation): About['tables'] {

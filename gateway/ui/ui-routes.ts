@@ -7,7 +7,7 @@
 import type { FastifyInstance } from 'fastify';
 import { RequestRefused } from '../../shared/errors/errors.ts';
 import { matchesAny } from '../http/if-none-match.ts';
-import { Live, type LiveOptions } from '../operations/live.ts';
+import type { Live } from '../operations/live.ts';
 import { EventStreams } from './event-streams.ts';
 import { pageFiles } from './page-files.ts';
 
@@ -20,8 +20,7 @@ const PAGE_HEADERS = {
   'cache-control': 'no-cache',
 } as const;
 
-export function addUiRoutes(app: FastifyInstance, options: LiveOptions): void {
-  const live = new Live(options);
+export function addUiRoutes(app: FastifyInstance, live: Live): void {
   const streams = new EventStreams(live);
 
   for (const { path, type, body } of pageFiles()) {

@@ -95,6 +95,8 @@ export interface About {
   readonly version: string;
   /** Whether changes are followed. */
   readonly isSynced: boolean;
+  /** Whether there are routes that change something: only where the gateway asks for keys. */
+  readonly hasAdmin: boolean;
   readonly stalenessBoundMs: number | null;
   /** The exposed tables; empty until MySQL has shown them. */
   readonly tables: readonly { readonly label: string; readonly mode: 'read-through' | 'mirror' }[];
@@ -150,4 +152,45 @@ export interface KeyStory {
     /** An error code; where it is unavailable. */
     readonly because: string | null;
   };
+}
+
+/** - `removed`: something lay there. - `none`: nothing did. - `unreached`: the shard does not answer, and keeps what it has. */
+export type InvalidationOutcome = 'removed' | 'none' | 'unreached';
+
+/** `POST /-/ring/invalidate?key=…` */
+export interface Invalidation {
+  readonly key: string;
+  /** `db.table`. */
+  readonly table: string;
+  readonly id: string;
+  /** Wherever it may lie: the owners in each layer, former ones too. */
+  readonly shards: readonly {
+    readonly layer: number;
+    readonly ring: string;
+    readonly shard: string;
+    readonly state: string;
+    readonly outcome: InvalidationOutcome;
+  }[];
+}
+
+/** `/-/status`: at a glance. */
+export interface Status {
+  readonly version: string;
+  /** Why the gateway should not be sent requests; null while it should. */
+  readonly whyNotReady: string | null;
+  readonly isOriginUp: boolean;
+  readonly isSynced: boolean;
+  readonly layers: readonly LayerNow[];
+  /** Of the gateway on whose host it runs. Null without sync, and where none answers there. */
+  readonly worker: WorkerNow | null;
+  /** Of this process, over up to a minute; null until it has run for a second or two. */
+  readonly lately: {
+    readonly seconds: number;
+    /** Per second. */
+    readonly rows: number;
+    readonly errors: number;
+    readonly originReads: number;
+    /** Of the rows asked for, 0 to 1; null where none was. */
+    readonly hitRatio: number | null;
+  } | null;
 }

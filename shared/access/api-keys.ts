@@ -37,8 +37,8 @@ interface KeyInForce extends ApiKey {
 const CHALLENGE = 'Bearer realm="ringfill"';
 const INVALID = { 'www-authenticate': `${CHALLENGE}, error="invalid_token"` };
 const SCOPE = { 'www-authenticate': `${CHALLENGE}, error="insufficient_scope"` };
-/** A browser asks its user only if it is told of a scheme that it knows. */
-const WITH_BASIC = { 'www-authenticate': `${CHALLENGE}, Basic realm="ringfill: the key as password"` };
+/** A browser asks its user only if it is told of a scheme that it knows; Chromium reads the first one of a line, and no other. */
+const WITH_BASIC = { 'www-authenticate': `Basic realm="ringfill: the key as password", ${CHALLENGE}` };
 
 export class ApiKeys {
   readonly #options: ApiKeysOptions;

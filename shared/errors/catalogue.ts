@@ -18,6 +18,7 @@ export const catalogue = {
   'table-not-exposed': { status: 404, title: 'This table is not exposed' },
   'row-not-found': { status: 404, title: 'No such row' },
   'route-not-found': { status: 404, title: 'Nothing here' },
+  'table-is-mirror': { status: 409, title: 'The table is a mirror' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'uri-too-long': { status: 414, title: 'The URL is too long' },
   unauthenticated: { status: 401, title: 'An API key is needed' },

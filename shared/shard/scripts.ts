@@ -55,6 +55,7 @@ declare module 'ioredis' {
     ): Result<['off' | 'begun', ...string[]], Context>;
     /** The number of keys, the keys, and the arguments. */
     auditWrite(...args: (number | Bytes)[]): Result<['lost' | 'off' | 'done', ...string[]], Context>;
+    invalidateEntry(entryKey: string, leaseKey: string, token: string, leaseTtlMs: number): Result<0 | 1, Context>;
     releaseLease(entryKey: string, leaseKey: string, token: string, drop: '0' | '1'): Result<'released', Context>;
   }
 }
@@ -85,6 +86,8 @@ const SCRIPTS = {
   auditWrite: { lua: MIRROR + source('audit-write.lua') },
   leaseUnsynced: { lua: source('lease-unsynced.lua') },
   fillUnsynced: { lua: source('fill-unsynced.lua') },
+  // Removing must be possible where nothing more can be written.
+  invalidateEntry: { numberOfKeys: 2, lua: `#!lua flags=allow-oom\n${source('invalidate.lua')}` },
   releaseLease: { numberOfKeys: 2, lua: source('release-lease.lua') },
 };
 

@@ -53,7 +53,16 @@ export const SHARD_CONDITIONS = ['ok', 'refuses-writes', 'slow', 'refusing', 'do
 export type ShardCondition = (typeof SHARD_CONDITIONS)[number];
 
 /** `read` is the one multi-key read of a tick; `ping` asks whether it is still there while nobody else asks. */
-export type ShardCommand = 'read' | 'lease' | 'fill' | 'release' | 'apply' | 'snapshot' | 'audit' | 'ping';
+export type ShardCommand =
+  | 'read'
+  | 'lease'
+  | 'fill'
+  | 'release'
+  | 'invalidate'
+  | 'apply'
+  | 'snapshot'
+  | 'audit'
+  | 'ping';
 
 /** What requests wait for, and what is quick by its nature: it tells whether the shard is slow. */
 const TELLS_SLOWNESS: ReadonlySet<ShardCommand> = new Set(['read', 'lease', 'fill', 'release', 'ping']);
@@ -289,8 +298,7 @@ export class Shard {
     if (this.#redis !== undefined && refusedBecause !== undefined) {
       throw new ShardUnavailable(this.name, refusedBecause, { kind: 'refused' });
     }
-    this.#tokens += 1;
-    const token = `${this.#tokenPrefix}${this.#tokens}`;
+    const token = this.#newToken();
     const { followedAs, ...terms } = request;
     const outcome = await this.#leases.call(
       { ...terms, followed: this.#followedThere(followedAs) },
@@ -372,6 +380,22 @@ export class Shard {
     }
   }
 
+  /**
+   * Takes the entry out, and the lease out of whoever's hands: it is held until it is released, or for as long as it lasts.
+   * @returns `was`: whether something lay there.
+   */
+  async invalidate(entryKey: string, leaseTtlMs: number): Promise<{ readonly token: string; readonly was: boolean }> {
+    const token = this.#newToken();
+    try {
+      const removed = await this.#command('invalidate', (redis) =>
+        redis.invalidateEntry(entryKey, leaseKey(entryKey), token, leaseTtlMs),
+      );
+      return { token, was: removed === 1 };
+    } finally {
+      this.#near?.changed(entryKey);
+    }
+  }
+
   /** Whatever else one has to say to it, such as a snapshot's scripts. Throws ShardUnavailable. */
   run<T>(command: ShardCommand, run: (redis: Redis) => Promise<T>): Promise<T> {
     return this.#command(command, run);
@@ -420,6 +444,11 @@ export class Shard {
       return hashesIn(await transaction.getBuffer(followed.stampKey).exec(), keys.length);
     });
     return { stored: hashes, seen: this.#stamps.read(stamp, highest) };
+  }
+
+  #newToken(): string {
+    this.#tokens += 1;
+    return `${this.#tokenPrefix}${this.#tokens}`;
   }
 
   #followedThere(followedAs: FollowedAs | undefined): FollowedThere | undefined {

