@@ -95,7 +95,7 @@ const PARTS: readonly Mutation[] = [
     name: 'inexact entries below a hole are kept',
     emphasis: { origin: 3, replicas: 'alone' },
 
-    scripts: [inStampLua("(version > hole[1] or exactness ~= 'x')", 'version > hole[1]')],
+    scripts: [inStampLua("(version > hole[1] or string.lower(exactness) ~= 'x')", 'version > hole[1]')],
     trust: [{ file: 'stamp.ts', find: '(version > above || mayHoldMore)', replace: 'version > above' }],
   },
   { name: 'a gap is not noticed', scripts: [inApply('batch.from > stamp.to then', 'false then')] },
@@ -162,6 +162,21 @@ const PARTS: readonly Mutation[] = [
     emphasis: { evictions: 5, replicas: 'none' },
     rare: true,
     mistake: 'what was answered is forgotten',
+  },
+  {
+    name: 'inexact answers as exact',
+    emphasis: { evictions: 3, replicas: 'mixed' },
+    mistake: 'inexact answers as exact',
+  },
+  {
+    name: 'second-hand as first-hand',
+    emphasis: { evictions: 3, replicas: 'mixed' },
+    mistake: 'second-hand as first-hand',
+  },
+  {
+    name: 'a change makes first-hand of second-hand',
+    emphasis: { evictions: 3, replicas: 'mixed' },
+    scripts: [inApply('kind .. exactness .. version', "kind .. 'x' .. version")],
   },
   {
     name: 'near: kept whatever was told meanwhile',

@@ -67,7 +67,7 @@ export class Round {
     const { rows, replicas } = this.#schedule;
     const origin = (this.#origin = new Origin(rows.keys, random, mistakes));
     this.#hot = random.pick(rows.mirrored.length > 0 ? rows.mirrored : rows.keys);
-    const judge = (this.#judge = new Judge(origin, replicas));
+    const judge = (this.#judge = new Judge(origin));
     this.#audit = new Audit({ rows, origin, judge, trust, count });
     const shards = (this.#shards = new Map(
       SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix, rows)]),

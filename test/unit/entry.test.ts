@@ -31,6 +31,7 @@ const entry: fc.Arbitrary<Entry> = fc
   .record({
     kind: fc.constantFrom('row' as const, 'negative' as const),
     exactness: fc.constantFrom('exact' as const, 'inexact' as const),
+    isSecondHand: fc.boolean(),
     version,
     shape,
     readAtMs: fc.integer({ min: 0, max: 36 ** 8 - 1 }),
@@ -50,6 +51,7 @@ test('the header stands where scripts cut it', () => {
   const bytes = encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -93,6 +95,7 @@ test('an entry cut short anywhere in its header is nothing', () => {
   const row = encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -112,6 +115,7 @@ test('a field that does not fit is a mistake of ours, and says so', () => {
   const good: Entry = {
     kind: 'negative',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -136,6 +140,7 @@ test('freshness is what is left of the TTL, and age never negative though clocks
   const read: Entry = {
     kind: 'negative',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1_000_000,
