@@ -69,8 +69,9 @@ test('misses are read from the replica, right and stored', async () => {
   assert.ok((await readsFrom('primary')) - before <= 10, 'the primary is asked only where the replica was behind');
 });
 
-test('what a replica has told ahead of the stamp is not followed by what another shard has as of the stamp', async () => {
+test('what a replica has told ahead of the stamp is not followed by what another shard has as of the stamp', async (t) => {
   await worker.stop();
+  t.after(() => workers.start());
   await primary.run("UPDATE shop.items SET v = 'ahead' WHERE id = 70");
   await until('the replica has it', async () => {
     const [row] = await replica.rows('SELECT v FROM shop.items WHERE id = 70');
@@ -90,7 +91,6 @@ test('what a replica has told ahead of the stamp is not followed by what another
   assert.match(again.story, /fwd=miss; stored/);
   assert.equal((await readsFrom('primary')) - primaryBefore, 1, 'of another replica nobody knows how far it is');
   assert.match((await read(70)).story, /; hit/);
-  await workers.start();
 });
 
 test('a replica that stays behind is not asked for what it does not have', async () => {

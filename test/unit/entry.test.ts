@@ -59,6 +59,12 @@ test('the header stands where scripts cut it', () => {
     body: Buffer.from('{}'),
   });
   assert.equal(bytes.toString('latin1'), `1Rx${'0'.repeat(45)}ABCDEFGH0000000100${'0011'}{}`);
+  const letters = (['exact', 'inexact'] as const).flatMap((exactness) =>
+    [false, true].map((isSecondHand) =>
+      encodeEntry({ ...(decodeEntry(bytes) as Entry), exactness, isSecondHand }).toString('latin1', 2, 3),
+    ),
+  );
+  assert.deepEqual(letters, ['x', 'X', 'i', 'I']);
 });
 
 test('arbitrary bytes are nothing or an entry, never an error', () => {
