@@ -24,7 +24,7 @@ interface Noted {
 }
 
 /**
- * Of one shard. 100,000 keys of 30 characters take about 20 MB, and so many are only ahead while the stamp is far behind.
+ * Of one shard. 100,000 keys of 30 characters take about 28 MB, and so many are only ahead while the stamp is far behind.
  * Past the bound the oldest is forgotten: it would have to be evicted and filled from elsewhere meanwhile, too.
  */
 const KEYS_MAX = 100_000;
