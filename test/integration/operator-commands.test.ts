@@ -194,6 +194,7 @@ describe('invalidate', () => {
       const old = {
         kind: 'row',
         exactness: 'inexact',
+        isSecondHand: false,
         version: '0'.repeat(45),
         shape,
         readAtMs: Date.now(),
