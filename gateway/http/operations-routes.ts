@@ -74,7 +74,7 @@ function keyNamed({ raw }: FastifyRequest, otherwise: string): string {
   return percentDecode(key);
 }
 
-function rowNamed({ tables, ports, config }: Generation, request: FastifyRequest, route: string): RowRequest {
+function rowNamed({ tables, config, ports }: Generation, request: FastifyRequest, route: string): RowRequest {
   const key = keyNamed(request, `Name the key: ${route}?key=test_users_1, or test/users/1.`);
   if (tables === undefined)
     throw new RequestRefused('starting', 'MySQL has not answered yet since the gateway started.');

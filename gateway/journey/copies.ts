@@ -139,7 +139,7 @@ function asCopied(
 ): { readonly entry: Entry; readonly keptMs: number } {
   const { copies, graceSeconds, fallbackTtlSeconds } = table.settings;
   const { entry, life } = found;
-  const copied = { ...entry, version: versionKnown(found) };
+  const copied = { ...entry, version: versionKnown(found), isSecondHand: true };
   if (to.layer < copies || life.freshSeconds <= fallbackTtlSeconds) {
     return { entry: copied, keptMs: keptMsOf(entry.kind, Math.ceil(life.freshSeconds), graceSeconds) };
   }

@@ -18,7 +18,7 @@ import { type Answer, foundAs, foundIn, type ForwardReason, type Found, placeOf,
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Trust, usableEntry } from './trust.ts';
-import { followedAs, noteAnswered, readVouched } from './vouched.ts';
+import { followedAs, isAhead, noteAnswered, noteFilled, readVouched } from './vouched.ts';
 
 /** One row to be filled into one shard. */
 export interface Errand {
@@ -95,14 +95,10 @@ async function leaseOrWait(ports: Ports, errand: Errand): Promise<LeaseOutcome> 
 }
 
 async function readOrRelease(ports: Ports, errand: Errand, { token, base }: Taken): Promise<OriginRow> {
-  const { request, candidate } = errand;
-  const { noCache, after } = request.terms;
+  const { request, candidate, trust, fwd } = errand;
   // The origin's own word is the primary's; and a replica may be behind what was answered from this shard before.
   const replicaWillDo =
-    base !== undefined &&
-    !noCache &&
-    after === undefined &&
-    ports.answeredAhead.mayFollow(candidate.shard.name, request.cacheKey, base.to, base.to);
+    fwd !== 'request' && request.terms.after === undefined && !isAhead(ports, request, candidate, trust);
   try {
     return await ports.origin.read(request.table, request.id, replicaWillDo ? base : undefined);
   } catch (error) {
@@ -134,13 +130,10 @@ async function store(
   const ttlSecondsMax = candidate.layer < table.settings.copies ? Infinity : table.settings.fallbackTtlSeconds;
   const stored = entryToStore(row, table, base, { readAtMs, ttlSecondsMax, random: ports.random });
   const outcome = await fill(errand, token, stored);
-  if (outcome === 'stored' && base !== undefined) {
-    ports.answeredAhead.note(candidate.shard.name, request.cacheKey, stored.entry.version, base.to);
-  }
-  if (outcome === 'stored') copyOn(ports, request, candidate);
-  return outcome === 'stored'
-    ? { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } }
-    : unstored(errand, row, WHY_UNFILLED[outcome]);
+  if (outcome !== 'stored') return unstored(errand, row, WHY_UNFILLED[outcome]);
+  noteFilled(ports, request, candidate, stored.entry, errand.trust);
+  copyOn(ports, request, candidate);
+  return { found: foundAs(row, request.id), story: { outcome: 'stored', place: placeOf(candidate), fwd } };
 }
 
 /** Into the table's other copies, behind the answer. */

@@ -4,6 +4,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { FollowedAs } from '../../shared/shard/shard.ts';
 import { standingIn } from './after-write.ts';
+import type { Reached } from './answered-ahead.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Trust, usableEntry } from './trust.ts';
@@ -29,28 +30,66 @@ export async function readVouched(
 
 /** Whether time runs forward with it. */
 export function mayFollow(
-  { answeredAhead }: Ports,
+  ports: Ports,
   { cacheKey }: RowRequest,
   { shard }: Candidate<ShardPort>,
-  { version }: Entry,
+  entry: Entry,
   trust: Trust,
 ): boolean {
-  return answeredAhead.mayFollow(shard.name, cacheKey, version, stampedTo(trust));
+  return ports.answeredAhead.mayFollow(shard.name, cacheKey, entry, readMsMax(ports), reachedBy(trust));
 }
 
 export function noteAnswered(
+  ports: Ports,
+  { cacheKey }: RowRequest,
+  { shard }: Candidate<ShardPort>,
+  entry: Entry,
+  trust: Trust,
+): void {
+  if (trust.kind !== 'by-ttl') ports.answeredAhead.note(shard.name, cacheKey, entry, readMsMax(ports), trust.stamp);
+}
+
+/**
+ * What was read and stored under a lease. It takes the place of all that was answered before: a replica was only asked if
+ * that could not be ahead of it, and the primary's word is of after the lease, and so of after all that was stored here
+ * before.
+ */
+export function noteFilled(
+  ports: Ports,
+  request: RowRequest,
+  candidate: Candidate<ShardPort>,
+  entry: Entry,
+  trust: Trust,
+): void {
+  ports.answeredAhead.forget(candidate.shard.name, request.cacheKey);
+  noteAnswered(ports, request, candidate, entry, trust);
+}
+
+/** Whether something that was answered from this shard may be ahead of what a replica says. */
+export function isAhead(
   { answeredAhead }: Ports,
   { cacheKey }: RowRequest,
   { shard }: Candidate<ShardPort>,
-  { version }: Entry,
   trust: Trust,
-): void {
-  if (trust.kind !== 'by-ttl') answeredAhead.note(shard.name, cacheKey, version, trust.stamp.to);
+): boolean {
+  return answeredAhead.isAhead(shard.name, cacheKey, reachedBy(trust));
+}
+
+/** A read that takes longer has lost its lease. Its time is by its gateway's clock, `asOf` by the sync worker's. */
+function readMsMax({ leaseTtlMs, trustRules }: Ports): number {
+  return leaseTtlMs + (trustRules?.stalenessBoundMs ?? 0);
+}
+
+const NOWHERE: Reached = { to: VERSION_ZERO, asOf: 0 };
+
+/** How far the shard has heard of changes; nowhere where no stamp says so. */
+function reachedBy(trust: Trust): Reached {
+  return trust.kind === 'by-ttl' ? NOWHERE : trust.stamp;
 }
 
 /** Up to which version the shard has heard of changes; the lowest of all where no stamp says so. */
 export function stampedTo(trust: Trust): string {
-  return trust.kind === 'by-ttl' ? VERSION_ZERO : trust.stamp.to;
+  return reachedBy(trust).to;
 }
 
 /** By what names a row that is filled there is told of its changes; nothing where it is not. */

@@ -4,7 +4,7 @@
  *     offset  width  field
  *     0       1      layout of this header: "1"
  *     1       1      kind: R a row, N "no such row"
- *     2       1      exactness: x exact, i inexact (PROTOCOL.md, "Knowing F")
+ *     2       1      exactness: x exact, i inexact (PROTOCOL.md, "Knowing F"); X, I the same of a second-hand one
  *     3       45     version: epoch (10) file (10) position (15) ordinal (10), digits, compared as text
  *     48      8      shape: a hash of the table's exposed columns and of the encoder's version
  *     56      8      when the origin was read: ms since 1970, base 36
@@ -20,6 +20,11 @@ export type Exactness = 'exact' | 'inexact';
 export interface Entry {
   readonly kind: 'row' | 'negative';
   readonly exactness: Exactness;
+  /**
+   * Read from a replica, or taken from another shard. What is first-hand was read from the primary under a lease of this
+   * shard, and so includes all that anything did that was here before it.
+   */
+  readonly isSecondHand: boolean;
   readonly version: string;
   readonly shape: string;
   /** When the origin was read, in ms since 1970. */
@@ -42,17 +47,18 @@ const READ_WIDTH = 8;
 const TTL_AT = READ_AT + READ_WIDTH;
 const TTL_WIDTH = 6;
 const BODY_AT = TTL_AT + TTL_WIDTH;
+const EXACTNESS = { 'first-hand': { exact: 'x', inexact: 'i' }, 'second-hand': { exact: 'X', inexact: 'I' } } as const;
 const EMPTY = Buffer.alloc(0);
 const OPENING = '{'.charCodeAt(0);
 const CLOSING = '}'.charCodeAt(0);
 
-const HEADER = /^1[RN][xi][0-9]{45}[A-Za-z0-9_-]{8}[0-9a-z]{14}$/;
+const HEADER = /^1[RN][xiXI][0-9]{45}[A-Za-z0-9_-]{8}[0-9a-z]{14}$/;
 
 export function encodeEntry(entry: Entry): Buffer {
   const header =
     LAYOUT +
     (entry.kind === 'row' ? 'R' : 'N') +
-    (entry.exactness === 'exact' ? 'x' : 'i') +
+    EXACTNESS[entry.isSecondHand ? 'second-hand' : 'first-hand'][entry.exactness] +
     entry.version +
     entry.shape +
     base36(entry.readAtMs, READ_WIDTH) +
@@ -72,7 +78,8 @@ export function decodeEntry(stored: Buffer): Entry | undefined {
   if (kind === 'row' ? !isObject(stored) : stored.length > BODY_AT) return undefined;
   return {
     kind,
-    exactness: header[2] === 'x' ? 'exact' : 'inexact',
+    exactness: header[2] === 'x' || header[2] === 'X' ? 'exact' : 'inexact',
+    isSecondHand: header[2] === 'X' || header[2] === 'I',
     version: header.slice(3, SHAPE_AT),
     shape: header.slice(SHAPE_AT, READ_AT),
     readAtMs: Number.parseInt(header.slice(READ_AT, TTL_AT), 36),

@@ -65,6 +65,7 @@ export function entryToStore(
   const proof = base === undefined ? undefined : row.proof;
   const common = {
     exactness: proof?.exactness ?? ('inexact' as const),
+    isSecondHand: proof !== undefined && !('at' in proof.reaches),
     version: base === undefined || proof === undefined ? VERSION_ZERO : versionReached(proof, base),
     readAtMs,
   };

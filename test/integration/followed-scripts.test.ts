@@ -74,6 +74,7 @@ function change(key: string, version: string, op: ChangeOp = 'write', body = '{"
 const entry = (version: string, fields: Partial<Entry> = {}): Entry => ({
   kind: 'row',
   exactness: 'exact',
+  isSecondHand: false,
   version,
   shape: SHAPE,
   readAtMs: Date.now(),
@@ -150,6 +151,7 @@ test('LEASE is given over an entry that does not count: another shape, expired, 
     [{}, { floors: { [TABLE]: at(150) } }],
     [{}, { hole: [at(99), epochStart(2)] }],
     [{ exactness: 'inexact' }, { hole: [at(140), epochStart(2)] }],
+    [{ exactness: 'inexact', isSecondHand: true }, { hole: [at(140), epochStart(2)] }],
   ];
   for (const [fields, batch] of cases) {
     const place = await followed();
@@ -274,6 +276,7 @@ test('APPLY overwrites an exact entry: the change’s version, shape and body; t
   assert.deepEqual(bytes && decodeEntry(bytes), {
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: at(200, 3),
     shape: 'shape--2',
     readAtMs,
@@ -287,6 +290,19 @@ test('APPLY overwrites an exact entry: the change’s version, shape and body; t
   const negative = await redis.getBuffer(place.key);
   assert.equal(negative?.length, 70);
   assert.equal(negative && decodeEntry(negative)?.kind, 'negative');
+});
+
+test('what is second-hand stays so: an exact one when it is overwritten, an inexact one goes', async () => {
+  const place = await followed();
+  await stored(place, entry(at(100), { isSecondHand: true }));
+  await apply(place, { from: at(100), to: at(200), changes: [change(place.key, at(200, 3))] });
+  const bytes = (await redis.getBuffer(place.key)) as Buffer;
+  assert.equal(bytes.toString('latin1', 0, 48), `1RX${at(200, 3)}`);
+
+  const other = await followed();
+  await stored(other, entry(at(100), { exactness: 'inexact', isSecondHand: true }));
+  await apply(other, { from: at(100), to: at(200), changes: [change(other.key, at(200, 3))] });
+  assert.equal(await redis.exists(other.key), 0);
 });
 
 test('APPLY removes: op remove and refresh, an inexact entry, one below a floor; only refresh is to be read back', async () => {

@@ -30,6 +30,7 @@ const ask = (over: LeaseOver, leaseTtlMs = 10_000) => ({ shape: SHAPE, leaseTtlM
 const row = (text: string, readAtMs = Date.now(), ttlSeconds = 60): Entry => ({
   kind: 'row',
   exactness: 'inexact',
+  isSecondHand: false,
   version: VERSION_ZERO,
   shape: SHAPE,
   readAtMs,

@@ -194,6 +194,7 @@ describe('invalidate', () => {
       const old = {
         kind: 'row',
         exactness: 'inexact',
+        isSecondHand: false,
         version: '0'.repeat(45),
         shape,
         readAtMs: Date.now(),
@@ -209,7 +210,7 @@ describe('invalidate', () => {
     const key = `${gateway.keyPrefix}copied_1`;
     const view = await viewOf(['r1', 'f1']);
     const [first, last] = view as [Shard, Shard];
-    const request: Parameters<typeof invalidate>[1] = {
+    const request = {
       table: { label: 'test.users', settings: { mode: 'read-through' } } as unknown as ExposedTable,
       id: { segment: '1' } as RowRequest['id'],
       cacheKey: key,

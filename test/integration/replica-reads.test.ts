@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { decodeEntry, encodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
+import { until } from '../support/broker.ts';
 import { replicate, startOwnOrigin } from '../support/capture.ts';
+import { RedisEntries } from '../support/redis-entries.ts';
 import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 
@@ -24,9 +27,12 @@ const settings = {
   tables: { 'shop.items': {} },
   keyPrefix: `${name}:`,
   origin: { url: primary.url, replicas: [replica.url] },
-  sync: { name, stateFolder: join(folder, 'state') },
+  // Shards are believed while the sync worker is stopped.
+  sync: { name, stateFolder: join(folder, 'state'), stalenessBoundMs: 120_000 },
 };
-await new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text).start();
+const workers = new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text);
+const worker = await workers.start();
+const entries = new RedisEntries(stack, settings.keyPrefix);
 const url = (await startGatewayProcesses(stack, settings, 1)).gateways[0]?.url as string;
 
 async function read(id: number): Promise<{ v: string; story: string }> {
@@ -61,6 +67,30 @@ test('misses are read from the replica, right and stored', async () => {
     assert.match(story, /fwd=miss; stored/);
   }
   assert.ok((await readsFrom('primary')) - before <= 10, 'the primary is asked only where the replica was behind');
+});
+
+test('what a replica has told ahead of the stamp is not followed by what another shard has as of the stamp', async (t) => {
+  await worker.stop();
+  t.after(() => workers.start());
+  await primary.run("UPDATE shop.items SET v = 'ahead' WHERE id = 70");
+  await until('the replica has it', async () => {
+    const [row] = await replica.rows('SELECT v FROM shop.items WHERE id = 70');
+    return row?.['v'] === 'ahead';
+  });
+  const [replicaBefore, primaryBefore] = [await readsFrom('replica'), await readsFrom('primary')];
+  assert.equal((await read(70)).v, 'ahead');
+  assert.equal((await readsFrom('replica')) - replicaBefore, 1);
+
+  // It is evicted; and another gateway finds the row in a shard that has not heard of the change either.
+  const stored = decodeEntry(await entries.read('shop_items_70')) as Entry;
+  const body = Buffer.from(stored.body.toString().replace('ahead', 'first'));
+  await entries.replace('shop_items_70', encodeEntry({ ...stored, exactness: 'exact', isSecondHand: true, body }));
+
+  const again = await read(70);
+  assert.equal(again.v, 'ahead');
+  assert.match(again.story, /fwd=miss; stored/);
+  assert.equal((await readsFrom('primary')) - primaryBefore, 1, 'of another replica nobody knows how far it is');
+  assert.match((await read(70)).story, /; hit/);
 });
 
 test('a replica that stays behind is not asked for what it does not have', async () => {

@@ -242,6 +242,7 @@ test('the sweep removes rows that were not written since, and what the table lef
   const cached = encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: at(120),
     shape: SHAPE,
     readAtMs: Date.now(),

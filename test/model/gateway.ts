@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
-import { AnsweredAhead } from '../../gateway/journey/answered-ahead.ts';
+import { type Answered, AnsweredAhead } from '../../gateway/journey/answered-ahead.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
@@ -18,6 +18,11 @@ import type { Origin, OriginRead } from './origin.ts';
 import type { Random } from './random.ts';
 import { type ModelShard, SHAPE } from './shard.ts';
 import type { TrustRule } from './trust-rule.ts';
+
+/** An entry's TTL, as the simulated gateways write it: this, and the time at which its read had ended. */
+const READ_BY = 1_000_000;
+/** What is committed at the same time may come later. */
+const READ_MS_MAX = 1;
 
 export interface GatewayPorts {
   readonly origin: Origin;
@@ -49,6 +54,8 @@ interface Read {
   readonly ring: Ring;
   readonly floor: string;
   readonly entry: Entry | undefined;
+  /** Something is there, whether it counts or not. */
+  readonly isTaken: boolean;
   /** How often the shard had lost something under the key, when it was read there. */
   readonly losses: number;
 }
@@ -90,21 +97,23 @@ export class Gateway {
       // A breaker is open: the next one is asked.
       if (random.chance(0.15)) continue;
       const begun = judge.begins(this.name, candidate.shard.name, key);
-      const over = random.chance(0.75) ? 'nothing' : random.pick(['entry', 'lease'] as const);
-      if (over === 'nothing' && this.#nearHit(candidate, key, begun)) return;
+      // Else the client asks for the origin's word.
+      const willDo = random.chance(0.75);
+      const over = willDo ? 'nothing' : random.pick(['entry', 'lease'] as const);
+      if (willDo && this.#nearHit(candidate, key, begun)) return;
       const read = yield* this.#read(candidate, key);
       if (read === undefined) {
         count('silent');
         continue;
       }
-      if (read.entry !== undefined && over === 'nothing') {
+      if (read.entry !== undefined && willDo) {
         this.#hit(candidate, key, read.entry, read, begun, 'hit');
         return;
       }
       yield;
       const others = candidates.filter(({ shard }) => shard !== candidate.shard);
       if (others.length > 0 && random.chance(0.4)) yield* this.#copy(random.pick(others), candidate, key);
-      else yield* this.#fill(candidate, key, over, read, begun);
+      else yield* this.#fill(candidate, key, willDo && read.isTaken ? 'entry' : over, willDo, read, begun);
       return;
     }
     count('unvouched');
@@ -164,8 +173,9 @@ export class Gateway {
       entry !== undefined &&
       trust.isTrusted(entry, stamp, oldest.floor) &&
       (mistakes.has('what was answered is forgotten') ||
-        this.#answered.mayFollow(shard.name, key.name, entry.version, stamp.to));
-    return { stamp, ring, floor: oldest.floor, entry: isUsable ? entry : undefined, losses };
+        this.#answered.mayFollow(shard.name, key.name, this.#answeredAs(entry), READ_MS_MAX, stamp));
+    const isTaken = stored !== null;
+    return { stamp, ring, floor: oldest.floor, entry: isUsable ? entry : undefined, isTaken, losses };
   }
 
   /**
@@ -193,7 +203,12 @@ export class Gateway {
     count(`copy lease: ${lease.kind}`);
     if (lease.kind !== 'lease') return;
     yield;
-    const outcome = await to.shard.fill(key, token, place.ring, { ...read.entry, version, readAtMs: READ_AT + order });
+    const outcome = await to.shard.fill(key, token, place.ring, {
+      ...read.entry,
+      version,
+      isSecondHand: true,
+      readAtMs: READ_AT + order,
+    });
     if (this.#ports.hasNear) this.nearOf(to.shard).changed(key);
     count(`copy: ${outcome}`);
     trace(
@@ -215,7 +230,7 @@ export class Gateway {
     count(kind);
     count(entry.kind === 'row' ? 'a row' : 'a negative');
     const said = judge.entryCounts(`${this.name}, ${kind} in ${shard.name}:`, key, entry, stamp, until);
-    this.#answered.note(shard.name, key.name, entry.version, stamp.to);
+    this.#answered.note(shard.name, key.name, this.#answeredAs(entry), READ_MS_MAX, stamp);
     const isSeenThere = judge.lossesOf(shard.name, key) === losses;
     judge.answered(this.name, shard.name, key, said, epochOf(stamp.to), begun, isSeenThere);
   }
@@ -224,6 +239,7 @@ export class Gateway {
     candidate: Candidate,
     key: RowKey,
     over: LeaseOver,
+    willDo: boolean,
     { stamp, ring, floor, losses }: Read,
     begun: Begun,
   ): AsyncGenerator<void, void> {
@@ -248,7 +264,9 @@ export class Gateway {
     }
     if (lease.kind !== 'lease') return;
     yield;
-    const read = yield* this.#readOrigin(key, lease.base);
+    const mayBeBehind = willDo && !this.#answered.isAhead(shard.name, key.name, stamp);
+    const read = yield* this.#readOrigin(key, lease.base, mayBeBehind);
+    const readBy = READ_BY + now();
     const { content, order } = read.known;
     const version = this.#versionOf(read, lease.base);
     yield;
@@ -268,10 +286,11 @@ export class Gateway {
     const entry: Entry = {
       kind: content === undefined ? 'negative' : 'row',
       exactness: read.proof?.kind === 'log' && read.proof.exact ? 'exact' : 'inexact',
+      isSecondHand: read.proof?.kind !== 'log' || !read.proof.locks,
       version,
       shape: SHAPE,
       readAtMs: READ_AT + order,
-      ttlSeconds: 1_000_000,
+      ttlSeconds: readBy,
       body: content === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify({ content })),
     };
     const outcome = await shard.fill(key, token, ring, entry);
@@ -286,18 +305,28 @@ export class Gateway {
     );
     if (outcome !== 'stored') return;
     const said = { content, orders: [judge.orderOf(key, entry)], version };
-    this.#answered.note(shard.name, key.name, version, lease.base.to);
+    this.#answered.forget(shard.name, key.name);
+    this.#answered.note(shard.name, key.name, this.#answeredAs(entry), READ_MS_MAX, stamp);
     const isSeenThere = judge.lossesOf(shard.name, key) === lossesThen;
     judge.answered(this.name, shard.name, key, said, epochOf(version), begun, isSeenThere);
   }
 
-  async *#readOrigin(key: RowKey, base: LeaseBase): AsyncGenerator<void, OriginRead> {
+  /** @param mayBeBehind what others have read: of replicas any, and what is visible on the primary behind a replica. */
+  async *#readOrigin(key: RowKey, base: LeaseBase, mayBeBehind: boolean): AsyncGenerator<void, OriginRead> {
     const { origin, random, replicas } = this.#ports;
-    if (replicas === 'alone') return origin.readReplica(key, base.gtid, 'one');
-    if (replicas === 'mixed' && random.chance(0.5)) return origin.readReplica(key, base.gtid, 'many');
+    if (mayBeBehind && replicas === 'alone') return origin.readReplica(key, base.gtid, 'one');
+    if (mayBeBehind && replicas === 'mixed' && random.chance(0.5)) return origin.readReplica(key, base.gtid, 'many');
     if (random.chance(0.05)) return { known: origin.visible(key), proof: undefined };
-    if (random.chance(0.15)) return origin.readSnapshot(key);
+    if (mayBeBehind && random.chance(0.15)) return origin.readSnapshot(key);
     return yield* origin.prove(key);
+  }
+
+  /** As entries are that have the time of their read. */
+  #answeredAs(entry: Entry): Answered {
+    const { mistakes } = this.#ports;
+    const exactness = mistakes.has('inexact answers as exact') ? 'exact' : entry.exactness;
+    const isSecondHand = entry.isSecondHand && !mistakes.has('second-hand as first-hand');
+    return { ...entry, exactness, isSecondHand, readAtMs: entry.ttlSeconds - READ_BY };
   }
 
   /** F: in the epoch of the stamp that the lease was taken under, for it is the same server's. */

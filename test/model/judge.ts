@@ -29,7 +29,7 @@ export function entryIn(stored: Buffer | null | undefined): Entry | undefined {
   return stored ? decodeEntry(stored) : undefined;
 }
 
-/** Which servers are read. Of one read after the other, either may be ahead: there an answer is no older than it claims. */
+/** Which servers are read beside the primary: one replica, or many, of which any may be ahead of the next. */
 export type Replicas = 'none' | 'alone' | 'mixed';
 
 /** What a shard says of a row. */
@@ -55,16 +55,14 @@ interface Mark {
 
 export class Judge {
   readonly #origin: Origin;
-  readonly #reads: Replicas;
   readonly #marks = new Map<string, Mark>();
   readonly #losses = new Map<string, number>();
   readonly #restores = new Map<string, number>();
   /** The highest `to` that a gateway has seen of a shard. */
   readonly #seen = new Map<string, string>();
 
-  constructor(origin: Origin, replicas: Replicas) {
+  constructor(origin: Origin) {
     this.#origin = origin;
-    this.#reads = replicas;
   }
 
   /** @param until what entered the binlog by then must be in it, whatever the stamp says. */
@@ -169,7 +167,7 @@ export class Judge {
     const orders = said.orders.filter((of) => isAmong(current.histories.get(key), of, said.content));
     const order = orders.find((of) => of >= (known?.order ?? -1)) ?? orders.at(-1);
     if (order === undefined) return;
-    if (known !== undefined && order < known.order && (this.#reads !== 'mixed' || key.isMirrored)) {
+    if (known !== undefined && order < known.order) {
       throw new Violation(
         `backward: ${gateway} had state ${known.order} of ${key.name} from ${shard}, and now ${order} (${said.content ?? 'absent'})`,
       );

@@ -17,6 +17,8 @@ export type Mistake =
   | 'a copy as of now'
   | 'a copy as of the stamp'
   | 'what was answered is forgotten'
+  | 'inexact answers as exact'
+  | 'second-hand as first-hand'
   | 'kept whatever was told meanwhile'
   | 'confirmed before all was told'
   | 'our own fill is told of later'

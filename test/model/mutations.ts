@@ -24,7 +24,6 @@ const inStampLua = (find: string, replace: string): Patch => ({ file: 'stamp.lua
 const PARTS: readonly Mutation[] = [
   { name: 'FILL does not compare with S0', scripts: [inFill('read < string.sub(lease, -45) or ', '')] },
   { name: 'FILL stores without a lease', scripts: [inFill("return 'lost'", "lease = string.rep('0', 45)")] },
-  { name: 'FILL stores over what is newer', scripts: [inFill("return 'older'", '')] },
   {
     name: 'leases survive changes',
     scripts: [inApply("entry .. ':lease', entry)", 'entry)'), inApply("redis.call('DEL', entry .. ':lease')", '')],
@@ -95,7 +94,7 @@ const PARTS: readonly Mutation[] = [
     name: 'inexact entries below a hole are kept',
     emphasis: { origin: 3, replicas: 'alone' },
 
-    scripts: [inStampLua("(version > hole[1] or exactness ~= 'x')", 'version > hole[1]')],
+    scripts: [inStampLua("(version > hole[1] or string.lower(exactness) ~= 'x')", 'version > hole[1]')],
     trust: [{ file: 'stamp.ts', find: '(version > above || mayHoldMore)', replace: 'version > above' }],
   },
   { name: 'a gap is not noticed', scripts: [inApply('batch.from > stamp.to then', 'false then')] },
@@ -159,9 +158,18 @@ const PARTS: readonly Mutation[] = [
   },
   {
     name: 'what was answered is forgotten',
-    emphasis: { evictions: 5, replicas: 'none' },
-    rare: true,
+    emphasis: { near: false, rereads: 5 },
     mistake: 'what was answered is forgotten',
+  },
+  {
+    name: 'inexact answers as exact',
+    emphasis: { near: false, rereads: 5, replicas: 'mixed' },
+    mistake: 'inexact answers as exact',
+  },
+  {
+    name: 'second-hand as first-hand',
+    emphasis: { near: false, rereads: 5, replicas: 'mixed' },
+    mistake: 'second-hand as first-hand',
   },
   {
     name: 'near: kept whatever was told meanwhile',
@@ -205,6 +213,8 @@ const SPARE_PARTS: readonly Mutation[] = [
     name: 'FILL does not look at holes',
     scripts: [inFill(' or isInHole(stamp, read, string.sub(bytes, 3, 3))', '')],
   },
+  // Whoever was answered with that remembers it, and believes nothing older; but would have to read it again.
+  { name: 'FILL stores over what is newer', scripts: [inFill("return 'older'", '')] },
   // Rings and tables begin at the same place then.
   {
     name: 'a shard without a stamp begins without a floor',

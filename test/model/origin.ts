@@ -80,7 +80,14 @@ export interface Known {
 export interface OriginRead {
   readonly known: Known;
   readonly proof:
-    | { readonly kind: 'log'; readonly identity: string; readonly at: LogPosition; readonly exact: boolean }
+    | {
+        readonly kind: 'log';
+        readonly identity: string;
+        readonly at: LogPosition;
+        readonly exact: boolean;
+        /** It includes also what waits to become visible. */
+        readonly locks: boolean;
+      }
     /** It includes what the lease's S0 includes. */
     | { readonly kind: 'gtid' }
     | undefined;
@@ -261,10 +268,13 @@ export class Origin {
     const { identity, end: before } = this.current;
     const together = this.visible(key);
     if (this.#mistakes.has('plain read as exact')) {
-      return { known: together, proof: { kind: 'log', identity, at: before, exact: together.content !== undefined } };
+      return {
+        known: together,
+        proof: { kind: 'log', identity, at: before, exact: together.content !== undefined, locks: true },
+      };
     }
     if (!this.isLocked(key) && together.content !== undefined) {
-      return { known: together, proof: { kind: 'log', identity, at: before, exact: true } };
+      return { known: together, proof: { kind: 'log', identity, at: before, exact: true, locks: true } };
     }
     yield;
     // The position stands before the read, and its server's name beside it; the read may come any time later.
@@ -281,7 +291,7 @@ export class Origin {
       at = first.end;
     }
     const exact = this.#mistakes.has('absence as exact');
-    return { known, proof: { kind: 'log', identity: first.identity, at, exact } };
+    return { known, proof: { kind: 'log', identity: first.identity, at, exact, locks: true } };
   }
 
   /** A consistent snapshot and its place: that of the last transaction before which none waits to become visible. */
@@ -292,7 +302,7 @@ export class Origin {
     // At first nothing is known of where the log begins: the end of nothing.
     const at = log[included - 1]?.at ?? { file: 'b.1', position: 4 };
     const known = this.#stateAfter((transaction) => log.findIndex((of) => of.transaction === transaction) < included);
-    return { known: known.get(key) as Known, proof: { kind: 'log', identity, at, exact: true } };
+    return { known: known.get(key) as Known, proof: { kind: 'log', identity, at, exact: true, locks: false } };
   }
 
   /** A replica that has executed S0's transactions, and any number of those after. */

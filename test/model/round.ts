@@ -67,7 +67,7 @@ export class Round {
     const { rows, replicas } = this.#schedule;
     const origin = (this.#origin = new Origin(rows.keys, random, mistakes));
     this.#hot = random.pick(rows.mirrored.length > 0 ? rows.mirrored : rows.keys);
-    const judge = (this.#judge = new Judge(origin, replicas));
+    const judge = (this.#judge = new Judge(origin));
     this.#audit = new Audit({ rows, origin, judge, trust, count });
     const shards = (this.#shards = new Map(
       SHARDS.map((name) => [name, new ModelShard(name, options.redis, options.prefix, rows)]),
@@ -246,6 +246,9 @@ export class Round {
         if (key.isMirrored) return;
         this.#judge.shardLost(shard.name, [key]);
         return shard.evictEntry(key);
+      case 'reread':
+        if (!key.isMirrored) await this.#reread(shard, key);
+        return;
       case 'evictLease':
         return shard.evictLease(key);
       case 'evictStamp':
@@ -278,6 +281,16 @@ export class Round {
     const { done } = await journey.steps.next();
     if (done === true) this.#journeys = this.#journeys.filter((other) => other !== journey);
     await this.#auditSome(0.1);
+  }
+
+  /** Evicted and read again, time after time, by whichever gateway. */
+  async #reread(shard: ModelShard, key: RowKey): Promise<void> {
+    for (let times = 0; times < 5; times += 1) {
+      this.#now += 1;
+      this.#judge.shardLost(shard.name, [key]);
+      await shard.evictEntry(key);
+      for await (const _ of this.#random.pick(this.#gateways).journey(key));
+    }
   }
 
   async #auditSome(chance: number): Promise<void> {

@@ -37,6 +37,7 @@ const FAULTS = {
   captures: { replacedGoesOn: 6, takeOver: 1, loseConfirm: 0.4, replan: 0.7, reconfigure: 1 },
   queues: { closeChannel: 1.5, echo: 1, dropHead: 0.7, purge: 0.3 },
   evictions: { evictEntry: 2.5, evictLease: 1, evictStamp: 0.4, flush: 0.2 },
+  rereads: { reread: 2 },
   passing: { passBy: 3 },
   chunks: { forgetDeleted: 2 },
   locks: { hold: 2, show: 3, release: 1 },

@@ -165,6 +165,7 @@ export function entryAt(n: number, row: object): Buffer {
   return encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: version(n),
     shape: SHAPE,
     body: Buffer.from(JSON.stringify(row)),

@@ -31,6 +31,7 @@ const entry: fc.Arbitrary<Entry> = fc
   .record({
     kind: fc.constantFrom('row' as const, 'negative' as const),
     exactness: fc.constantFrom('exact' as const, 'inexact' as const),
+    isSecondHand: fc.boolean(),
     version,
     shape,
     readAtMs: fc.integer({ min: 0, max: 36 ** 8 - 1 }),
@@ -50,6 +51,7 @@ test('the header stands where scripts cut it', () => {
   const bytes = encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -57,6 +59,12 @@ test('the header stands where scripts cut it', () => {
     body: Buffer.from('{}'),
   });
   assert.equal(bytes.toString('latin1'), `1Rx${'0'.repeat(45)}ABCDEFGH0000000100${'0011'}{}`);
+  const letters = (['exact', 'inexact'] as const).flatMap((exactness) =>
+    [false, true].map((isSecondHand) =>
+      encodeEntry({ ...(decodeEntry(bytes) as Entry), exactness, isSecondHand }).toString('latin1', 2, 3),
+    ),
+  );
+  assert.deepEqual(letters, ['x', 'X', 'i', 'I']);
 });
 
 test('arbitrary bytes are nothing or an entry, never an error', () => {
@@ -93,6 +101,7 @@ test('an entry cut short anywhere in its header is nothing', () => {
   const row = encodeEntry({
     kind: 'row',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -112,6 +121,7 @@ test('a field that does not fit is a mistake of ours, and says so', () => {
   const good: Entry = {
     kind: 'negative',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1,
@@ -136,6 +146,7 @@ test('freshness is what is left of the TTL, and age never negative though clocks
   const read: Entry = {
     kind: 'negative',
     exactness: 'exact',
+    isSecondHand: false,
     version: VERSION_ZERO,
     shape: 'ABCDEFGH',
     readAtMs: 1_000_000,

@@ -118,11 +118,12 @@ local function changeCached(entry, op, version, shape, followed, body)
     redis.call('DEL', entry .. ':lease')
   end
   if header and versionOf(header) < version then
-    local isExact = string.sub(header, 3, 3) == 'x'
+    local exactness = string.sub(header, 3, 3)
+    local isExact = string.lower(exactness) == 'x'
     if (op == 'W' or op == 'N') and isExact and not isUntrusted(header, followed) then
-      -- When it was first read, and its TTL, stay what they were.
+      -- When and where it was first read, and its TTL, stay what they were.
       local kind = op == 'W' and 'R' or 'N'
-      local renewed = '1' .. kind .. 'x' .. version .. shape .. string.sub(header, 57, 70)
+      local renewed = '1' .. kind .. exactness .. version .. shape .. string.sub(header, 57, 70)
       redis.call('SET', entry, renewed .. body, 'KEEPTTL')
     else
       redis.call('UNLINK', entry)

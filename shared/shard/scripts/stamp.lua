@@ -121,10 +121,10 @@ local function floorOf(stamp, followed, ring)
   return floor
 end
 
--- `exactness` as in the header: an inexact read may hold more than its version says, so also what was lost.
+-- `exactness` as in the header, `x` also as `X`: an inexact read may hold more than its version says, so also what was lost.
 local function isInHole(stamp, version, exactness)
   for _, hole in ipairs(stamp.holes) do
-    if (version > hole[1] or exactness ~= 'x') and version < hole[2] then
+    if (version > hole[1] or string.lower(exactness) ~= 'x') and version < hole[2] then
       return true
     end
   end

@@ -20,7 +20,7 @@ const VERSION = '179500000000000000010000000000013370000000000';
 
 const entry: Target = {
   name: 'entry',
-  words: ['1Rx', '1Nx', '1Ri', VERSION, '{}', '{"', 'shape-01', 'zzzzzzzz', '}'],
+  words: ['1Rx', '1Nx', '1Ri', '1RX', VERSION, '{}', '{"', 'shape-01', 'zzzzzzzz', '}'],
   run(input) {
     const decoded = decodeEntry(input);
     if (decoded === undefined) return;
