@@ -2,10 +2,11 @@
  * What a shard has of a row, and whether that ends the journey: a fresh entry that the shard vouches for, good enough for
  * what the client accepts. Nothing is waited for here.
  */
-import { decodeEntry, type Entry } from '../../shared/entry/entry.ts';
+import { decodeEntry, type EntryHead } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
+import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { standingIn } from './after-write.ts';
 import { type Answer, type Found, foundIn, placeOf } from './answer.ts';
 import { fillUnderLease, flightName } from './fill.ts';
@@ -14,27 +15,33 @@ import type { RowRequest } from './row-request.ts';
 import { isUsable, type Life, lifeOf, type Trust } from './trust.ts';
 import { mayFollow, noteAnswered } from './vouched.ts';
 
-/** An entry that counts, fresh or not. */
-export interface Held {
-  readonly entry: Entry;
+/** An entry, and what a client is told by it. */
+export interface Told {
+  readonly entry: EntryHead;
+  readonly found: Found;
+}
+
+/** One that counts, fresh or not. */
+export interface Held extends Told {
   readonly life: Life;
+}
+
+/** Nothing where there is nothing, or nothing that can be read. */
+export function toldBy(stored: Buffer | null): Told | undefined {
+  const entry = stored === null ? undefined : decodeEntry(stored);
+  return entry && { entry, found: foundIn(entry) };
 }
 
 export function heldIn(
   ports: Ports,
   request: RowRequest,
   candidate: Candidate<ShardPort>,
-  entry: Entry | undefined,
+  { entry, found }: Told,
   trust: Trust,
 ): Held | undefined {
-  if (
-    entry === undefined ||
-    !isUsable(entry, request.table, trust) ||
-    !mayFollow(ports, request, candidate, entry, trust)
-  )
-    return undefined;
+  if (!isUsable(entry, request.table, trust) || !mayFollow(ports, request, candidate, entry, trust)) return undefined;
   noteAnswered(ports, request, candidate, entry, trust);
-  return { entry, life: lifeOf(entry, request.table, trust, ports.now()) };
+  return { entry, found, life: lifeOf(entry, request.table, trust, ports.now()) };
 }
 
 /** The answer, where what is held will do; what there is to do behind it is begun. */
@@ -42,9 +49,8 @@ export function hitWith(
   ports: Ports,
   request: RowRequest,
   candidate: Candidate<ShardPort>,
-  { entry, life }: Held,
+  { entry, found, life }: Held,
   trust: Trust,
-  found = foundIn(entry),
 ): Answer | undefined {
   const { table, terms } = request;
   if (terms.noCache || life.freshSeconds <= 0 || life.ageSeconds > terms.maxAgeSeconds) return undefined;
@@ -63,11 +69,20 @@ export function straightHit(
   candidate: Candidate<ShardPort>,
   read: ShardRead,
 ): Answer | undefined {
-  const standing = standingIn(ports, request, candidate, read.seen);
+  const told = toldBy(read.stored);
+  return told && hitBy(ports, request, candidate, told, read.seen);
+}
+
+function hitBy(
+  ports: Ports,
+  request: RowRequest,
+  candidate: Candidate<ShardPort>,
+  told: Told,
+  seen: SeenStamp | undefined,
+): Answer | undefined {
+  const standing = standingIn(ports, request, candidate, seen);
   if (standing.kind === 'silent') return undefined;
-  const { stored } = read;
-  const entry = stored === null ? undefined : decodeEntry(stored);
-  const held = heldIn(ports, request, candidate, entry, standing.trust);
+  const held = heldIn(ports, request, candidate, told, standing.trust);
   return held && hitWith(ports, request, candidate, held, standing.trust);
 }
 
@@ -76,13 +91,10 @@ export function nearHit(ports: Ports, request: RowRequest, candidate: Candidate<
   const { table, terms, cacheKey } = request;
   if (!table.settings.near || terms.noCache || terms.after !== undefined) return undefined;
   const read = candidate.shard.near(cacheKey);
-  if (read === undefined) return undefined;
-  const standing = standingIn(ports, request, candidate, read.seen);
-  if (standing.kind === 'silent') return undefined;
-  const { entry, body } = read.near;
-  const held = heldIn(ports, request, candidate, entry, standing.trust);
-  const found: Found = held?.entry.kind === 'row' && body !== undefined ? { kind: 'row', body } : { kind: 'absent' };
-  const hit = held && hitWith(ports, request, candidate, held, standing.trust, found);
+  const entry = read?.near.entry;
+  if (read === undefined || entry === undefined) return undefined;
+  const found: Found = entry.kind === 'row' ? { kind: 'row', body: read.near.body } : { kind: 'absent' };
+  const hit = hitBy(ports, request, candidate, { entry, found }, read.seen);
   return hit?.story.outcome === 'hit' ? { found: hit.found, story: { ...hit.story, near: true } } : undefined;
 }
 
@@ -109,7 +121,7 @@ function warmFallback(ports: Ports, request: RowRequest, from: Candidate<ShardPo
 }
 
 /** While its changes are followed, a row need not be read again to be known. */
-function isSoftlyExpired(entry: Entry, table: ExposedTable, trust: Trust, { ageSeconds }: Life): boolean {
+function isSoftlyExpired(entry: EntryHead, table: ExposedTable, trust: Trust, { ageSeconds }: Life): boolean {
   const { ttlSeconds, softTtlSeconds } = table.settings;
   // The entry's TTL is jittered; its soft TTL is shortened as much.
   return (

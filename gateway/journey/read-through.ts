@@ -13,7 +13,7 @@
  *
  * Throws OriginUnavailable, and RequestRefused `not-cached`, `sync-lost`. A shard's trouble never leaves this file.
  */
-import { decodeEntry, type Entry, freshSeconds } from '../../shared/entry/entry.ts';
+import { type EntryHead, freshSeconds } from '../../shared/entry/entry.ts';
 import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
@@ -23,7 +23,7 @@ import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
 import { collapsed, type Errand, fillUnderLease, flightName, unstored } from './fill.ts';
-import { type Held, heldIn, hitWith, nearHit } from './hit.ts';
+import { type Held, heldIn, hitWith, nearHit, toldBy } from './hit.ts';
 import type { Ports, ShardPort } from './ports.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Life, type Standing, type Trust, trustOfSilent } from './trust.ts';
@@ -52,8 +52,8 @@ export async function readThrough(ports: Ports, request: RowRequest, asked?: Ask
     // Whoever asked for the origin's own word is not given an entry's instead; and a refusal is the origin's own word.
     const forgiven = error instanceof OriginUnavailable && error.code !== 'origin-refused' && !request.terms.noCache;
     if (!forgiven || trail.expired === undefined) throw error;
-    const { entry, life, candidate } = trail.expired;
-    return { found: foundIn(entry), story: { outcome: 'expired', ...ages(life, candidate), because: error.code } };
+    const { found, life, candidate } = trail.expired;
+    return { found, story: { outcome: 'expired', ...ages(life, candidate), because: error.code } };
   }
 }
 
@@ -141,12 +141,12 @@ async function throughShard(
     if (terms.noStore) return unstored(errand, await ports.origin.read(table, request.id), 'no-store');
     return fillUnderLease(ports, errand, () => undefined);
   }
-  const entry = read.stored === null ? undefined : decodeEntry(read.stored);
-  const held = heldIn(ports, request, candidate, entry, trust);
+  const told = toldBy(read.stored);
+  const held = told && heldIn(ports, request, candidate, told, trust);
   const hit = held && hitWith(ports, request, candidate, held, trust);
   if (hit !== undefined) return hit;
   // An entry that counts no more is not what that means.
-  if (read.stored !== null && entry === undefined) ports.onUnreadable('entry', candidate.shard.name, request.cacheKey);
+  if (read.stored !== null && told === undefined) ports.onUnreadable('entry', candidate.shard.name, request.cacheKey);
   const fwd = whyForward(request, held?.life);
   if (fwd !== 'request') {
     const found = await findElsewhere(ports, request, candidate, trust);
@@ -179,7 +179,7 @@ function whyForward({ terms }: RowRequest, life: Life | undefined): ForwardReaso
 function leaseOver(
   { terms }: RowRequest,
   stored: Buffer | null,
-  entry: Entry | undefined,
+  entry: EntryHead | undefined,
   fwd: ForwardReason,
   now: number,
 ): LeaseOver {

@@ -5,7 +5,14 @@
  * and our table, if it is young enough, and if it has not gone back. Else the shard is silent, and the next layer is asked.
  * A table that is not followed has its TTLs only.
  */
-import { ageSeconds, decodeEntry, type Entry, freshSeconds, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import {
+  ageSeconds,
+  decodeEntry,
+  type Entry,
+  type EntryHead,
+  freshSeconds,
+  VERSION_ZERO,
+} from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { isTrusted, oldestFloorOf, type Stamp } from '../../shared/stamp/stamp.ts';
@@ -115,7 +122,7 @@ export function usableEntry(stored: Buffer, table: ExposedTable, trust: Trust): 
 }
 
 /** Whether it is of the table as it is now, and counts. */
-export function isUsable(entry: Entry, table: ExposedTable, trust: Trust): boolean {
+export function isUsable(entry: EntryHead, table: ExposedTable, trust: Trust): boolean {
   if (entry.shape !== table.schema.shape) return false;
   return trust.kind === 'by-ttl' || isTrusted(entry, trust.stamp, trust.floor);
 }
@@ -127,7 +134,7 @@ export interface Life {
   readonly ageSeconds: number;
 }
 
-export function lifeOf(entry: Entry, table: ExposedTable, trust: Trust, now: number): Life {
+export function lifeOf(entry: EntryHead, table: ExposedTable, trust: Trust, now: number): Life {
   if (trust.kind === 'by-ttl') {
     // One that was filled while its changes were followed has a long TTL, on the strength of that.
     const { ttlSeconds, negativeTtlSeconds } = table.settings;

@@ -1,5 +1,5 @@
 /** What the journey takes from a shard on the strength of its stamp, and what it remembers of having answered it. */
-import { type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import { type Entry, type EntryHead, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { FollowedAs } from '../../shared/shard/shard.ts';
@@ -33,7 +33,7 @@ export function mayFollow(
   ports: Ports,
   { cacheKey }: RowRequest,
   { shard }: Candidate<ShardPort>,
-  entry: Entry,
+  entry: EntryHead,
   trust: Trust,
 ): boolean {
   return ports.answeredAhead.mayFollow(shard.name, cacheKey, entry, readMsMax(ports), reachedBy(trust));
@@ -43,7 +43,7 @@ export function noteAnswered(
   ports: Ports,
   { cacheKey }: RowRequest,
   { shard }: Candidate<ShardPort>,
-  entry: Entry,
+  entry: EntryHead,
   trust: Trust,
 ): void {
   if (trust.kind !== 'by-ttl') ports.answeredAhead.note(shard.name, cacheKey, entry, readMsMax(ports), trust.stamp);
@@ -58,7 +58,7 @@ export function noteFilled(
   ports: Ports,
   request: RowRequest,
   candidate: Candidate<ShardPort>,
-  entry: Entry,
+  entry: EntryHead,
   trust: Trust,
 ): void {
   ports.answeredAhead.forget(candidate.shard.name, request.cacheKey);

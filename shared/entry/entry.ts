@@ -17,7 +17,7 @@
  */
 export type Exactness = 'exact' | 'inexact';
 
-export interface Entry {
+export interface EntryHead {
   readonly kind: 'row' | 'negative';
   readonly exactness: Exactness;
   /**
@@ -31,6 +31,9 @@ export interface Entry {
   readonly readAtMs: number;
   /** From readAtMs on; past it the entry is expired. */
   readonly ttlSeconds: number;
+}
+
+export interface Entry extends EntryHead {
   /** The row as JSON; empty under a negative. */
   readonly body: Buffer;
 }
@@ -72,33 +75,51 @@ export function encodeEntry(entry: Entry): Buffer {
 /** Nothing where the bytes are not an entry of this layout. */
 export function decodeEntry(stored: Buffer): Entry | undefined {
   if (stored.length < BODY_AT) return undefined;
-  const header = stored.toString('latin1', 0, BODY_AT);
+  const head = decodeHead(stored.toString('latin1', 0, BODY_AT));
+  if (head === undefined || !isBody(head.kind, stored.length, stored[BODY_AT], stored.at(-1))) return undefined;
+  return { ...head, body: head.kind === 'row' ? stored.subarray(BODY_AT) : EMPTY };
+}
+
+/** The same of a text that has a character for each byte; without the body, which is `bodyText`. */
+export function decodeEntryText(stored: string): EntryHead | undefined {
+  const head = decodeHead(stored.slice(0, BODY_AT));
+  const { length } = stored;
+  if (head === undefined || !isBody(head.kind, length, stored.charCodeAt(BODY_AT), stored.charCodeAt(length - 1))) {
+    return undefined;
+  }
+  return head;
+}
+
+/** Of a text that is an entry. */
+export function bodyText(stored: string): string {
+  return stored.slice(BODY_AT);
+}
+
+function decodeHead(header: string): EntryHead | undefined {
   if (!HEADER.test(header)) return undefined;
-  const kind = header[1] === 'R' ? 'row' : 'negative';
-  if (kind === 'row' ? !isObject(stored) : stored.length > BODY_AT) return undefined;
   return {
-    kind,
+    kind: header[1] === 'R' ? 'row' : 'negative',
     exactness: header[2] === 'x' || header[2] === 'X' ? 'exact' : 'inexact',
     isSecondHand: header[2] === 'X' || header[2] === 'I',
     version: header.slice(3, SHAPE_AT),
     shape: header.slice(SHAPE_AT, READ_AT),
     readAtMs: Number.parseInt(header.slice(READ_AT, TTL_AT), 36),
     ttlSeconds: Number.parseInt(header.slice(TTL_AT, BODY_AT), 36),
-    body: kind === 'row' ? stored.subarray(BODY_AT) : EMPTY,
   };
 }
 
-function isObject(stored: Buffer): boolean {
-  return stored.length >= BODY_AT + 2 && stored[BODY_AT] === OPENING && stored[stored.length - 1] === CLOSING;
+/** A row's begins and ends as an object does; a negative has none. */
+function isBody(kind: EntryHead['kind'], length: number, first: number | undefined, last: number | undefined): boolean {
+  return kind === 'row' ? length >= BODY_AT + 2 && first === OPENING && last === CLOSING : length === BODY_AT;
 }
 
 /** Seconds of freshness that are left; negative once expired. */
-export function freshSeconds(entry: Entry, nowMs: number): number {
+export function freshSeconds(entry: EntryHead, nowMs: number): number {
   return entry.ttlSeconds - ageSeconds(entry, nowMs);
 }
 
 /** Whole seconds since the origin was read; never negative, though clocks differ. */
-export function ageSeconds(entry: Entry, nowMs: number): number {
+export function ageSeconds(entry: EntryHead, nowMs: number): number {
   return Math.max(0, Math.floor((nowMs - entry.readAtMs) / 1000));
 }
 

@@ -1,25 +1,29 @@
-/** Bytes that are sent as an answer, and what it takes to send them: made once, for whoever sends them again and again. */
+/** What is sent as an answer: as bytes or as a text that has a character for each of them (latin1), with its entity tag. */
 import { hash } from 'node:crypto';
 
 export class TaggedBody {
-  readonly bytes: Buffer;
+  readonly length: number;
+  readonly #content: Buffer | string;
   #etag: string | undefined;
-  #text: string | undefined;
 
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
+  constructor(content: Buffer | string) {
+    this.#content = content;
+    this.length = content.length;
+  }
+
+  get bytes(): Buffer {
+    return typeof this.#content === 'string' ? Buffer.from(this.#content, 'latin1') : this.#content;
+  }
+
+  get text(): string {
+    return typeof this.#content === 'string' ? this.#content : this.#content.toString('latin1');
   }
 
   /**
-   * The entity tag (RFC 9110, section 8.8.3). Strong: equal tags mean equal bytes. 120 bits of SHA-1 are no secret and no
-   * signature, only a name.
+   * RFC 9110, section 8.8.3. Strong: equal tags mean equal bytes. 120 bits of SHA-1 are no secret and no signature, only a
+   * name. Made once, for whoever sends the body again and again.
    */
   get etag(): string {
     return (this.#etag ??= `"${hash('sha1', this.bytes, 'base64url').slice(0, 20)}"`);
-  }
-
-  /** A character for each byte (latin1). */
-  get text(): string {
-    return (this.#text ??= this.bytes.toString('latin1'));
   }
 }

@@ -62,7 +62,7 @@ export class PlainConnection implements Reply {
     const head = this.#head(status, headers, body);
     this.#state = 'idle';
     const socket = this.#socket;
-    if (body !== undefined && body.bytes.length > SENT_AS_TEXT_BYTES_MAX) {
+    if (body !== undefined && body.length > SENT_AS_TEXT_BYTES_MAX) {
       socket.cork();
       socket.write(head, 'latin1');
       socket.write(body.bytes);
@@ -123,7 +123,7 @@ export class PlainConnection implements Reply {
       if (!VALUE.test(value)) throw new Error(`header ${headers[at]} cannot say ${JSON.stringify(value)}`);
       head += `${headers[at]}: ${value}\r\n`;
     }
-    if (body !== undefined) head += `content-length: ${body.bytes.length}\r\n`;
+    if (body !== undefined) head += `content-length: ${body.length}\r\n`;
     const { date, keepAliveTimeoutMs } = this.#options;
     const connection = this.#isLast
       ? 'connection: close'

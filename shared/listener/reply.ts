@@ -35,7 +35,7 @@ export class NodeReply implements Reply {
       response.writeHead(status, [...headers]).end();
       return;
     }
-    const { length } = body.bytes;
+    const { length } = body;
     response.writeHead(status, [...headers, 'content-length', String(length)]);
     if (length > SENT_AS_TEXT_BYTES_MAX) response.end(body.bytes);
     else response.end(body.text, 'latin1');

@@ -64,7 +64,7 @@ export class ModelNear {
 
   near(key: RowKey): Replied | undefined {
     const read = this.#near.near(this.shard.entryKey(key));
-    return read && { seen: read.seen, stored: read.near.stored };
+    return read && { seen: read.seen, stored: Buffer.from(read.near.stored, 'latin1') };
   }
 
   async *read(key: RowKey): AsyncGenerator<void, Replied> {

@@ -38,7 +38,7 @@ class World {
   }
 
   get answer(): string | undefined {
-    return this.near.near(KEY)?.near.stored.toString();
+    return this.near.near(KEY)?.near.stored;
   }
 }
 

@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { LRUCache } from 'lru-cache';
 import { seededRandom } from '../../bench/load/random.ts';
 import { zipfSampler } from '../../bench/load/zipf.ts';
+import { encodeEntry, VERSION_ZERO } from '../../shared/entry/entry.ts';
+import { TaggedBody } from '../../shared/entry/tagged-body.ts';
 import { FREQUENCY_MAX, FrequencySketch } from '../../shared/shard/near/frequency-sketch.ts';
 import { type Era, NearCounts, NearStore, OVERHEAD_BYTES } from '../../shared/shard/near/near-store.ts';
 
@@ -100,14 +102,26 @@ test('it takes no more than it was told, by its own accounts, whatever is offere
   assert.equal(store.get('larger than everything', ERA), undefined);
 });
 
-test('it keeps bytes of its own, not the socket’s', () => {
+test('what it keeps is the row byte for byte, whatever becomes of the socket’s bytes', () => {
   const store = new NearStore(MEBIBYTE);
-  const chunk = Buffer.alloc(65_536, 'a');
-  store.offer('key', ERA, chunk.subarray(10, 20));
-  chunk.fill('b');
+  const json = '{"name":"Zoë 雪"}';
+  const head = {
+    kind: 'row',
+    exactness: 'exact',
+    isSecondHand: false,
+    version: VERSION_ZERO,
+    shape: 'shape--1',
+  } as const;
+  const entry = { ...head, readAtMs: 1, ttlSeconds: 2, body: Buffer.from(json) };
+  const replied = encodeEntry(entry);
+  store.offer('key', ERA, replied);
+  replied.fill(0);
   const kept = store.get('key', ERA);
-  assert.equal(kept?.stored.toString(), 'aaaaaaaaaa');
-  assert.equal(kept.stored.buffer.byteLength, 10);
+  assert.deepEqual({ ...kept?.entry, body: kept?.body.bytes }, entry);
+  assert.equal(kept?.body.etag, new TaggedBody(Buffer.from(json)).etag);
+  assert.equal(kept.body, store.get('key', ERA)?.body);
+  store.offer('key', ERA, Buffer.from('no entry'));
+  assert.equal(store.get('key', ERA)?.entry, undefined);
 });
 
 test('what an era that is over has left is no answer, and makes room for anyone', () => {

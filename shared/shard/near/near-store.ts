@@ -5,7 +5,7 @@
  * a key that was asked for more often. How often those here were used stands beside them, of all others in the sketch.
  */
 import { LRUCache } from 'lru-cache';
-import { decodeEntry, type Entry } from '../../entry/entry.ts';
+import { bodyText, decodeEntryText, type EntryHead } from '../../entry/entry.ts';
 import { TaggedBody } from '../../entry/tagged-body.ts';
 import { FREQUENCY_MAX, FrequencySketch } from './frequency-sketch.ts';
 
@@ -14,38 +14,38 @@ export interface Era {
   isOver: boolean;
 }
 
-/** What a shard replied under a key; what is made of it is made when it is first asked for. */
+/** What a shard replied under a key. */
 export interface NearEntry {
-  readonly stored: Buffer;
-  /** Nothing where the bytes are none. */
-  readonly entry: Entry | undefined;
-  /** Of the entry. */
-  readonly body: TaggedBody | undefined;
+  /** A character for each byte. */
+  readonly stored: string;
+  /** Nothing where that is no entry. */
+  readonly entry: EntryHead | undefined;
+  /** Of the entry; the same each time. */
+  readonly body: TaggedBody;
 }
 
+/** As text: a Buffer takes some 200 bytes beside its own, and would have to be made a text for each answer. */
 class Kept implements NearEntry {
-  readonly stored: Buffer;
+  readonly stored: string;
   readonly era: Era;
   /** How often it was asked for, halved when the sketch is. */
   uses: number;
   age: number;
-  #entry: Entry | undefined;
   #body: TaggedBody | undefined;
 
-  constructor(stored: Buffer, era: Era, uses: number, age: number) {
+  constructor(stored: string, era: Era, uses: number, age: number) {
     this.stored = stored;
     this.era = era;
     this.uses = uses;
     this.age = age;
   }
 
-  get entry(): Entry | undefined {
-    return (this.#entry ??= decodeEntry(this.stored));
+  get entry(): EntryHead | undefined {
+    return decodeEntryText(this.stored);
   }
 
-  get body(): TaggedBody | undefined {
-    const { entry } = this;
-    return entry && (this.#body ??= new TaggedBody(entry.body));
+  get body(): TaggedBody {
+    return (this.#body ??= new TaggedBody(bodyText(this.stored)));
   }
 }
 
@@ -108,9 +108,10 @@ export class NearStore {
   }
 
   /** A shard has replied with it: from now on this is what is known of the key, if it is kept. */
-  offer(key: string, era: Era, stored: Buffer): void {
+  offer(key: string, era: Era, replied: Buffer): void {
     const known = this.#kept.peek(key);
-    if (known?.era === era && known.stored.equals(stored)) return;
+    const stored = replied.toString('latin1');
+    if (known?.era === era && known.stored === stored) return;
     if (known !== undefined) this.#kept.delete(key);
     const uses = this.#sketch.note(key);
     const size = stored.length + key.length + OVERHEAD_BYTES;
@@ -118,10 +119,7 @@ export class NearStore {
       this.counts.rejected += 1;
       return;
     }
-    // What Redis replied is a view of all that it replied at once, which would stay with it.
-    const own = Buffer.allocUnsafeSlow(stored.length);
-    stored.copy(own);
-    this.#kept.set(key, new Kept(own, era, uses, this.#sketch.age), { size });
+    this.#kept.set(key, new Kept(stored, era, uses, this.#sketch.age), { size });
     this.counts.admitted += 1;
   }
 
