@@ -167,7 +167,7 @@ test('HTTPS: a reload takes other files; with a certificate that is not there it
 
 test('a thousand connections that dribble their headers are cut off with 408, and everybody else is answered', async () => {
   const LORISES = 1_000;
-  const gateway = await startGateway(stack, { tables, http: { receiveTimeoutMs: 2_000 } });
+  const gateway = await startGateway(stack, { tables, http: { receiveTimeoutMs: 1_000 } });
   assert.equal(await statusOf(`${gateway.url}/test/users/1`), 200);
   let dribbled = 0;
   const lorises = Array.from({ length: LORISES }, (_, index) => {
@@ -179,7 +179,7 @@ test('a thousand connections that dribble their headers are cut off with 408, an
       if (!socket.writable) return;
       dribbled += 1;
       socket.write('x');
-    }, 500);
+    }, 250);
     socket.once('close', () => clearInterval(dribble));
     return { socket, closed };
   });
@@ -237,6 +237,13 @@ test('whoever is told that his bytes are no request is cut off, though he keeps 
   socket.write('this is no HTTP\r\n\r\n');
   await once(socket, 'end');
   await until('the connection is gone', async () => (await metric(gateway, 'ringfill_connections')) === 1);
+});
+
+test('a connection without a request is closed after keepAliveTimeoutMs', async () => {
+  const gateway = await startGateway(stack, { tables, http: { keepAliveTimeoutMs: 100 } });
+  const { socket, closed } = open(gateway);
+  socket.write('GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2));
+  assert.equal((await closed).split('HTTP/1.1 200 ').length - 1, 2);
 });
 
 test('connections beyond connectionsMax are closed as they come, and counted', async () => {
