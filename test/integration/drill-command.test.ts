@@ -8,12 +8,13 @@ import { runCommand } from '../support/cli.ts';
 import { startGateway } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const ROWS = 200;
 const stack = await testStack();
 const db = `d${randomBytes(4).toString('hex')}`;
 const table = `${db}.ringfill_drill`;
-const origin = `mysql://root@${stack.mysql.host}:${stack.mysql.port}`;
+const origin = mysqlUrl(stack.mysql);
 const folder = temporaryFolder();
 
 const mysql = new MysqlClient(stack);

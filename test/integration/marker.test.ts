@@ -16,13 +16,13 @@ import { parseConfig } from '../../shared/config/load.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startMysql } from '../../stack/mysql.ts';
-import { startRedis } from '../../stack/redis.ts';
 import { startGateway, startSyncWorker } from '../../stack/ringfill-process.ts';
 import { redisAt, startOwnBroker, type SyncedConfig, until } from '../support/broker.ts';
 import { runCommand } from '../support/cli.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { MarkerSearch } from '../support/marker-search.ts';
 import { temporaryFolder, type TestStack } from '../support/stack.ts';
+import { allowOnMysql, mysqlUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const WRITES = Number(process.env['RINGFILL_MARKER_WRITES'] ?? 300);
 const ROWS = Math.max(60, Math.floor(WRITES / 10));
@@ -41,9 +41,9 @@ const dump = ['--rdbcompression', 'no'];
 const [mysql, broker, r1, r2, f1] = await Promise.all([
   startMysql({ folder }),
   startOwnBroker(folder),
-  startRedis({ folder, name: 'r1', appendonly: true, args: dump }),
-  startRedis({ folder, name: 'r2', args: dump }),
-  startRedis({ folder, name: 'f1', args: dump }),
+  startOwnRedis({ folder, name: 'r1', appendonly: true, args: dump }),
+  startOwnRedis({ folder, name: 'r2', args: dump }),
+  startOwnRedis({ folder, name: 'f1', args: dump }),
 ]);
 const atEnd: (() => Promise<unknown>)[] = [() => Promise.all([mysql, r1, r2, f1].map((server) => server.stop()))];
 // What was started last goes first.
@@ -89,11 +89,12 @@ async function insertRows(table: string, first: number, count: number): Promise<
   }
 }
 
+await allowOnMysql(mysql, mysql.flavour);
 const hidden = { columns: { deny: ['secret', 'blob_secret'] } };
 const [gatewayPort, workerPort] = [await chooseFreePort(), await chooseFreePort()];
 const outletFolder = join(folder, 'db_data');
 const { text } = gatewayConfig(stack, {
-  origin: { url: `mysql://root@${mysql.host}:${mysql.port}` },
+  origin: { url: mysqlUrl(mysql) },
   tables: {
     [`${db}.mirrored`]: { ...hidden, mode: 'mirror' },
     [`${db}.cached`]: { ...hidden, copies: 2 },
@@ -282,14 +283,14 @@ test('on every way that a row takes: found where rows may be, and a denied colum
     await shard.del('marked:marked_mirrored_9');
   }
   assert.match(await run('audit', '--config', configFile, '--repair', '--show-rows'), /mirrored/);
-  const mysqlUrl = `mysql://root@${mysql.host}:${mysql.port}`;
+  const origin = `mysql://root@${mysql.host}:${mysql.port}`;
   const [url1 = '', url2 = ''] = [r1, r2].map((server) => server.url);
   await Promise.all([
     run('snapshot', '--config', configFile, '--anew'),
     run('check', '--config', configFile),
     run('position', '--config', configFile),
     run('ring', 'plan', '--config', configFile, '--add', `primary/r3=${url1}/2`, '--count'),
-    run('init', '--mysql', mysqlUrl, '--db', db, '--redis', url1, url2, '--broker', stack.rabbitmq.url),
+    run('init', '--mysql', origin, '--db', db, '--redis', url1, url2, '--broker', stack.rabbitmq.url),
     run('get', `${db}.cached`, '1', '--url', gateway.url),
     run('get', `${db}.mirrored`, '2', '--url', gateway.url),
     run('owner', 'marked:marked_cached_1', '--url', gateway.url),
