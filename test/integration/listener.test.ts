@@ -167,7 +167,7 @@ test('HTTPS: a reload takes other files; with a certificate that is not there it
 
 test('a thousand connections that dribble their headers are cut off with 408, and everybody else is answered', async () => {
   const LORISES = 1_000;
-  const gateway = await startGateway(stack, { tables, http: { receiveTimeoutMs: 1_000 } });
+  const gateway = await startGateway(stack, { tables, http: { receiveTimeoutMs: 2_000 } });
   assert.equal(await statusOf(`${gateway.url}/test/users/1`), 200);
   let dribbled = 0;
   const lorises = Array.from({ length: LORISES }, (_, index) => {
@@ -179,7 +179,7 @@ test('a thousand connections that dribble their headers are cut off with 408, an
       if (!socket.writable) return;
       dribbled += 1;
       socket.write('x');
-    }, 250);
+    }, 500);
     socket.once('close', () => clearInterval(dribble));
     return { socket, closed };
   });

@@ -30,8 +30,8 @@ export function redisUrl(port: number, at = port): string {
 }
 
 /** Likewise. */
-export function mysqlUrl({ host, port }: Address): string {
-  return `mysql://${knownTo.has(port) ? `${ACCOUNT}:${PASSWORD}` : 'root'}@${host}:${port}`;
+export function mysqlUrl({ host, port }: Address, at = port): string {
+  return `mysql://${knownTo.has(port) ? `${ACCOUNT}:${PASSWORD}` : 'root'}@${host}:${at}`;
 }
 
 /** It was allowed there before, by another process. */

@@ -119,7 +119,7 @@ export class MirrorWorld {
       origin: { url: `mysql://${db}:reader@${host}:${mysqlPort}`, schemaReloadSeconds: 1 },
       tables: { [`${db}.items`]: { mode: 'mirror', ...table } },
       keyPrefix: `${db}:`,
-      sync: { name: db, stateFolder: join(folder, 'state'), originUrl: mysqlUrl({ host, port: mysqlPort }), ...sync },
+      sync: { name: db, stateFolder: join(folder, 'state'), originUrl: mysqlUrl(stack.mysql, mysqlPort), ...sync },
     };
     const { text } = gatewayConfig(stack, settings);
     const config = parseConfig(text, 'test') as SyncedConfig;

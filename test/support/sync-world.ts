@@ -25,7 +25,7 @@ import { type OwnBroker, redisAt, startOwnBroker, stampOf, type SyncedConfig, un
 import { type Patch, patchedCopy } from './patched-copy.ts';
 import { gatewayConfig, type GatewaySettings, startGateway } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
-import { accountFor, startOwnRedis } from './least-privilege.ts';
+import { accountFor, allowOnMysql, startOwnRedis } from './least-privilege.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
 
@@ -96,6 +96,7 @@ export async function startOwnServers(): Promise<OwnServers> {
     started(startOwnRedis({ folder, name: 'r2' })),
     started(startOwnRedis({ folder, name: 'f1' })),
   ]);
+  await allowOnMysql(mysql, mysql.flavour);
   const stack: TestStack = {
     mysql,
     rabbitmq: broker.server,
