@@ -27,14 +27,18 @@ after(() => fallback.stop());
 let servers = 0;
 
 /** A gateway over a server of the test's own and a fallback, and a client to do harm with. */
-async function world(t: TestContext, args: readonly string[] = []) {
+async function world(
+  t: TestContext,
+  args: readonly string[] = [],
+  urlOf: (server: RedisServer) => string = ({ port }) => redisUrl(port),
+) {
   servers += 1;
   const server = await startOwnRedis({ folder, name: `p${servers}`, args });
   t.after(() => server.stop());
   const gateway = await startGateway(stack, {
     tables: { 'test.users': {} },
     rings: [
-      { name: 'primary', shards: { p1: redisUrl(server.port) } },
+      { name: 'primary', shards: { p1: urlOf(server) } },
       { name: 'fallback', shards: { b1: redisUrl(fallback.port) } },
     ],
   });
@@ -107,7 +111,8 @@ test('BUSY with a script: out of use as refusing, until the script is killed', a
 });
 
 test('NOAUTH: out of use as refusing, until it takes us again', async (t) => {
-  const { server, gateway, is } = await world(t);
+  // As the default user, whom `requirepass` is about.
+  const { server, gateway, is } = await world(t, [], ({ url }) => url);
   const client = clientOf(t, server);
   assert.ok(cacheStatusOf(await gateway.get('/test/users/3')).stored);
   await client.config('SET', 'requirepass', 'another');
