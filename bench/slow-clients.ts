@@ -46,7 +46,9 @@ const SIZES: Sizes = { kind: 'fixed', bytes: 150 };
 const TABLE = 'bench_slow.items';
 /** Of everybody else. */
 const CONNECTIONS = 32;
+/** Each of them, one after another: they know nothing of each other. */
 const DRIBBLE_EVERY_MS = 500;
+const TICK_MS = 10;
 const WARM_UP_SECONDS = 3;
 
 /** As many connections as there shall be, each with a request that never ends. */
@@ -61,11 +63,7 @@ class Dribblers {
   constructor(port: number, count: number) {
     this.#port = port;
     for (let one = 0; one < count; one += 1) this.#open();
-    this.#timer = setInterval(() => {
-      for (const socket of this.#sockets) {
-        if (socket.writable) this.#dribbled += Number(socket.write('x'));
-      }
-    }, DRIBBLE_EVERY_MS);
+    this.#timer = setInterval(() => this.#tick((count * TICK_MS) / DRIBBLE_EVERY_MS), TICK_MS);
   }
 
   get dribbled(): number {
@@ -76,6 +74,17 @@ class Dribblers {
     this.#isOver = true;
     clearInterval(this.#timer);
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #tick(share: number): void {
+    for (const socket of [...this.#sockets].slice(0, Math.ceil(share))) {
+      // Whose turn it was is the last again.
+      this.#sockets.delete(socket);
+      this.#sockets.add(socket);
+      if (!socket.writable) continue;
+      socket.write('x');
+      this.#dribbled += 1;
+    }
   }
 
   #open(): void {
