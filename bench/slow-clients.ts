@@ -44,8 +44,8 @@ const { rounds, seconds, rate, slow, seed } = new Command('bench:slow-clients')
 const ROWS = 10_000;
 const SIZES: Sizes = { kind: 'fixed', bytes: 150 };
 const TABLE = 'bench_slow.items';
-/** Of everybody else. */
-const CONNECTIONS = 32;
+/** Of everybody else; so few that each is used soon: one without a request would be cut off as slow, too. */
+const CONNECTIONS = 8;
 /** Each of them, one after another: they know nothing of each other. */
 const DRIBBLE_EVERY_MS = 500;
 const TICK_MS = 10;
@@ -193,10 +193,10 @@ async function untilOpen(url: string): Promise<void> {
   }
 }
 
-function figuresOf({ requests, latencyMs, lateMs, wrong, unsent }: LoadSeen): string {
+function figuresOf({ requests, latencyMs, lateMs, wrong, unsent, examples }: LoadSeen): string {
   const { p50, p99, p999, max } = latencyMs;
   const [a, b, c, d, late] = [p50, p99, p999, max, lateMs.p99].map((ms) => ms.toFixed(2));
-  const faults = wrong + unsent === 0 ? 'all right' : `${wrong} wrong, ${unsent} not sent`;
+  const faults = wrong + unsent === 0 ? 'all right' : `${wrong} wrong, ${unsent} not sent: ${examples[0]}`;
   return `p50 ${a}  p99 ${b}  p99.9 ${c}  max ${d}  (sent late, p99 ${late})  ${requests} requests, ${faults}`;
 }
 
