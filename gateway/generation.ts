@@ -96,7 +96,8 @@ export class Generation {
       onCondition: (ring: string, shard: string, condition: ShardCondition) => {
         if (this.#isMeasured) telemetry.shardConditionIs(ring, shard, condition);
       },
-      onUnreadableStamp: (shard: string, key: string) => telemetry.unreadable.found('stamp', shard, key),
+      onUnreadable: (kind: 'stamp' | 'lease', shard: string, key: string) =>
+        telemetry.unreadable.found(kind, shard, key),
       onAnswer: telemetry.shardCommand.bind(telemetry),
       onFeed: (ring: string, shard: string, up: boolean) => {
         if (this.#isMeasured) telemetry.near.feedIs(ring, shard, up);

@@ -18,6 +18,8 @@ export interface SentinelOptions {
   readonly primaryPort: number;
   /** Quiet for so long, the primary counts as dead. ms. */
   readonly downAfterMs: number;
+  /** Further redis-server arguments. */
+  readonly args?: readonly string[];
   readonly onProgress?: OnProgress | undefined;
   /** Aborted while it starts, it gives up. */
   readonly signal?: AbortSignal | undefined;
@@ -53,7 +55,17 @@ function sentinelOn(file: string, port: number, options: SentinelOptions): Serve
     prepare: async () => await writeFile(configFile, settings.map((setting) => `sentinel ${setting}\n`).join('')),
     command: () => ({
       file,
-      args: [configFile, '--sentinel', '--port', String(port), '--bind', loopback, '--dir', folder],
+      args: [
+        configFile,
+        '--sentinel',
+        '--port',
+        String(port),
+        '--bind',
+        loopback,
+        '--dir',
+        folder,
+        ...(options.args ?? []),
+      ],
     }),
     askIfReady: async () => {
       await askPort({

@@ -16,6 +16,7 @@ import type { Layers } from '../shared/ring/layers.ts';
 import { shardLayers } from '../shared/shard/shard-layers.ts';
 import type { Shard } from '../shared/shard/shard.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import type { Unreadable } from '../shared/telemetry/unreadable.ts';
 import { ApplyService } from './apply/apply-service.ts';
 import { ReadBack } from './apply/read-back.ts';
 import type { ShardApplyStatus } from './apply/status.ts';
@@ -33,6 +34,7 @@ export interface GenerationOptions {
   readonly config: Config & { readonly sync: SyncConfig };
   readonly telemetry: SyncWorkerTelemetry;
   readonly auditMetrics: AuditMetrics;
+  readonly unreadable: Unreadable;
   readonly log: Log;
   readonly onStation: (station: Station | 'applied') => void;
 }
@@ -63,7 +65,7 @@ export class Generation {
   #stopped: Promise<void> | undefined;
 
   /** Throws SetupError where a server's URL is not one. */
-  constructor({ config, telemetry, auditMetrics, log, onStation }: GenerationOptions) {
+  constructor({ config, telemetry, auditMetrics, unreadable, log, onStation }: GenerationOptions) {
     this.config = config;
     this.#telemetry = telemetry;
     this.#auditMetrics = auditMetrics;
@@ -80,7 +82,9 @@ export class Generation {
         else log.info({ origin: this.#pool.address }, 'origin back in use');
       },
     });
-    this.#layers = shardLayers(config, log.child({ purpose: 'stamps' }));
+    this.#layers = shardLayers(config, log.child({ purpose: 'stamps' }), {
+      onUnreadable: (kind, shard, key) => unreadable.found(kind, shard, key),
+    });
   }
 
   get captureStatus(): CaptureStatus | undefined {

@@ -19,6 +19,7 @@ import { ListenerMetrics } from '../shared/listener/listener-metrics.ts';
 import { unlessAborted } from '../shared/lifecycle/unless-aborted.ts';
 import type { ReloadOutcome } from '../shared/telemetry/config-metrics.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import { Unreadable } from '../shared/telemetry/unreadable.ts';
 import { AuditMetrics } from './audit/audit-metrics.ts';
 import type { Station } from './capture/capture-run.ts';
 import { Generation } from './generation.ts';
@@ -46,6 +47,7 @@ export class SyncWorker {
   readonly #onStation: (station: Station | 'applied') => void;
   readonly #telemetry: SyncWorkerTelemetry;
   readonly #auditMetrics: AuditMetrics;
+  readonly #unreadable: Unreadable;
   readonly #accessMetrics: AccessMetrics;
   readonly #operations: FastifyInstance;
   readonly #listener: Listener;
@@ -77,6 +79,7 @@ export class SyncWorker {
       snapshots: () => this.#generation.snapshotStatus,
     });
     this.#auditMetrics = new AuditMetrics(this.#telemetry.registry);
+    this.#unreadable = new Unreadable(this.#telemetry.registry, log);
     const { config: metrics } = this.#telemetry;
     metrics.inUse(configSha256);
     this.#configSha256 = configSha256;
@@ -181,6 +184,7 @@ export class SyncWorker {
       config: withSync(config),
       telemetry: this.#telemetry,
       auditMetrics: this.#auditMetrics,
+      unreadable: this.#unreadable,
       log: this.#log,
       onStation: this.#onStation,
     });

@@ -143,7 +143,7 @@ class ShardCheck {
     const advice = foreign
       ? `correct host and port; is it a server with TLS? Then write rediss://`
       : sentinel
-        ? 'see that the Sentinels run, that they know the group by this name, and that this machine reaches the master they name'
+        ? `see that the Sentinels run, that they know the group by this name, and that this machine reaches the master they name${tls === undefined ? '' : '; that they speak TLS, too, and that tls.caFile is of the authority that signed their certificates'}`
         : isUntrusted(error)
           ? 'name the authority that signed its certificate (?ca=/path), and the host as the certificate does (or ?servername=)'
           : adviceOn(codeOf(error), tls !== undefined);
@@ -288,15 +288,15 @@ class ShardCheck {
     }
   }
 
-  /** By doing it: a lease, a fill (which gives the lease back), a read; all under the configured prefix. */
+  /** By doing it: a lease, asked for twice; a fill (which gives it back), a read; all under the configured prefix. */
   async #fills(redis: Redis, info: ReadonlyMap<string, string> | undefined): Promise<void> {
     const key = `${this.#keyPrefix}ringfill:check:${randomBytes(6).toString('hex')}`;
-    const token = 'check';
+    const asked = { entryKey: key, token: 'check' };
     let step = 'EVALSHA';
     try {
       const terms = { followed: undefined, shape: 'check', leaseTtlMs: 1_000, over: 'entry' } as const;
-      await soon(runLeases(redis, terms, [{ entryKey: key, token }]));
-      const row = { entryKey: key, token, version: VERSION_ZERO, stored: Buffer.from('check'), ttlMs: 1_000 };
+      await soon(runLeases(redis, terms, [asked, asked]));
+      const row = { ...asked, version: VERSION_ZERO, stored: Buffer.from('check'), ttlMs: 1_000 };
       await soon(runFills(redis, undefined, [row]));
       step = 'MGET';
       await soon(redis.mgetBuffer([key]));

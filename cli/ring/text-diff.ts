@@ -42,14 +42,20 @@ function linesOf(text: string): string[] {
   return text.split(/\r?\n/);
 }
 
+/** Nothing but `${NAME}`, or several of these. */
+const REFERENCES = /^["']?(?:\$\{[^}]*\})+["']?$/;
+
 /** `redis://user:…@host` and `password: …`; a `${NAME}` is no secret. Rather too much is left out than too little. */
 export function withoutSecrets(line: string): string {
-  return line
-    .replaceAll(/(\w:\/\/[^\s:@/]*:)(\S+)@/g, (whole, login: string, password: string) => {
-      return password.includes('${') ? whole : `${login}***@`;
-    })
-    .replaceAll(
-      /(password["']?\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,}]+)/gi,
-      (whole, key: string, password: string) => (password.includes('${') ? whole : `${key}***`),
-    );
+  return (
+    line
+      // In JSON there is no space between one URL and the next.
+      .replaceAll(/(\w:\/\/[^\s:@/]*:)((?:(?!:\/\/)\S)+)@/g, (whole, login: string, password: string) => {
+        return REFERENCES.test(password) ? whole : `${login}***@`;
+      })
+      .replaceAll(
+        /(password["']?\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\$\{[^}]*\}|[^\s,}]+)/gi,
+        (whole, key: string, password: string) => (REFERENCES.test(password) ? whole : `${key}***`),
+      )
+  );
 }

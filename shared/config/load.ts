@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
-import { type Document, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, isCollection, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { ClientAddresses } from '../access/client-address.ts';
 import { openToEverybody } from '../access/open-to-everybody.ts';
 import { describeBroker } from '../broker/broker-url.ts';
@@ -100,6 +100,8 @@ function refuse(problems: readonly Problem[]): void {
 }
 
 function valueOf(document: Document, path: string): unknown {
+  // The parser resolves many of these in more than quadratic time: minutes for a file of some kilobytes.
+  if (hasAliasWithinItself(document)) throw tooDeep(path);
   let value: unknown;
   try {
     value = document.toJS();
@@ -108,11 +110,25 @@ function valueOf(document: Document, path: string): unknown {
     const message = 'an alias (*name) has no anchor; put quotes around a value that begins with * or &';
     throw new SetupError([{ code: 'config-unreadable', where: path, message }], { cause: error });
   }
-  if (isDeeper(value, DEPTH_MAX)) {
-    const message = `it is nested more than ${DEPTH_MAX} deep, or an alias (*name) stands within what it names`;
-    throw new SetupError([{ code: 'config-unreadable', where: path, message }]);
-  }
+  if (isDeeper(value, DEPTH_MAX)) throw tooDeep(path);
   return value;
+}
+
+function tooDeep(path: string): SetupError {
+  const message = `it is nested more than ${DEPTH_MAX} deep, or an alias (*name) stands within what it names`;
+  return new SetupError([{ code: 'config-unreadable', where: path, message }]);
+}
+
+/** An alias names what stands before it; so there is no other circle. */
+function hasAliasWithinItself(document: Document): boolean {
+  let isFound = false;
+  visit(document, {
+    Alias(_key, { source }, ancestors) {
+      isFound ||= ancestors.some((ancestor) => isCollection(ancestor) && ancestor.anchor === source);
+      return isFound ? visit.BREAK : undefined;
+    },
+  });
+  return isFound;
 }
 
 /** The schema's own is 8 or so. */

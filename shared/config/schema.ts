@@ -10,8 +10,33 @@ const closed = { additionalProperties: false } as const;
 /** How many former definitions of a ring may be kept at once. */
 export const FORMER_RINGS_MAX = 4;
 
+export const ORIGIN_TIMEOUT_MS_MAX = 60_000;
+
 const seconds = (description: string, defaultValue: number, maximum = 31_536_000) =>
   Type.Integer({ description: `${description} Seconds.`, default: defaultValue, minimum: 1, maximum });
+
+const SentinelTls = Type.Object(
+  {
+    caFile: Type.Optional(
+      Type.String({ minLength: 1, description: 'The authority that signed their certificates, PEM. Default: Node’s.' }),
+    ),
+    certFile: Type.Optional(
+      Type.String({ minLength: 1, description: 'A certificate of ours, where they ask for one, PEM.' }),
+    ),
+    keyFile: Type.Optional(Type.String({ minLength: 1, description: 'Its private key, PEM.' })),
+    servername: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'The name in all their certificates. Default: the host of each, as it is named here or by a Sentinel.',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'TLS to the Sentinels and to the Redis servers that they name; {} where nothing is to be said.',
+  },
+);
 
 const SentinelGroup = Type.Object(
   {
@@ -26,6 +51,7 @@ const SentinelGroup = Type.Object(
         password: Type.Optional(Type.String({ description: 'Of the Redis servers; write ${NAME} or ${file:/path}.' })),
         db: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'Redis database number.' })),
         sentinelPassword: Type.Optional(Type.String({ description: 'Of the Sentinels themselves.' })),
+        tls: Type.Optional(SentinelTls),
       },
       { ...closed, description: 'The group and the Sentinels that know its master.' },
     ),
@@ -531,7 +557,7 @@ export const ConfigSchema = Type.Object(
         timeoutMs: Type.Integer({
           default: 2_000,
           minimum: 50,
-          maximum: 60_000,
+          maximum: ORIGIN_TIMEOUT_MS_MAX,
           description: 'The longest that one read may take. Milliseconds.',
         }),
         waitingMax: Type.Integer({

@@ -13,6 +13,7 @@ export class ListenerMetrics {
   readonly #connections: Gauge;
   readonly #refused: Counter;
   readonly #cut: Counter<'reason'>;
+  readonly #handshakesRefused: Counter;
   readonly #expiry: Gauge;
   readonly #reloads: Counter<'outcome'>;
 
@@ -35,6 +36,11 @@ export class ListenerMetrics {
       registers,
     });
     for (const reason of CUT_REASONS) this.#cut.inc({ reason }, 0);
+    this.#handshakesRefused = new Counter({
+      name: 'ringfill_tls_handshakes_refused_total',
+      help: 'TLS handshakes that failed: plain HTTP, a version that is not taken, no cipher in common.',
+      registers,
+    });
     this.#expiry = new Gauge({
       name: 'ringfill_certificate_expiry_timestamp_seconds',
       help: 'When the certificate of the port expires. Seconds since 1970; 0 without TLS.',
@@ -60,6 +66,10 @@ export class ListenerMetrics {
 
   cut(reason: CutReason): void {
     this.#cut.inc({ reason });
+  }
+
+  handshakeRefused(): void {
+    this.#handshakesRefused.inc();
   }
 
   certificateIs({ expiresMs }: { readonly expiresMs: number }): void {

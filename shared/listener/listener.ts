@@ -1,11 +1,13 @@
 /**
  * What a port takes: how many connections, how slow ones, and by which certificate. The last is read again when it changes;
- * a broken one leaves the one before in use, and is told in the log and in the metrics.
+ * a broken one leaves the one before in use, and is told in the log and in the metrics. So is who cannot be talked to by it.
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
+import { RateLimit } from '../access/rate-limit.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf, SetupError } from '../errors/errors.ts';
 import { FileWatch } from '../lifecycle/file-watch.ts';
@@ -40,6 +42,8 @@ export class Listener {
   /** Settled at the start: a port that listens cannot change it. */
   readonly isSecure: boolean;
   readonly #options: ListenerOptions;
+  /** Of the log, for each address: the metrics count them all. */
+  readonly #lines = new RateLimit({ rowsPerSecond: 1, burstRows: 10, remembered: 1_000 });
   #settings: ListenerSettings;
   #files: CertificateFiles | undefined;
   #certificate: Certificate | undefined;
@@ -92,6 +96,9 @@ export class Listener {
     server.on('clientError', ({ code = '' }: NodeJS.ErrnoException) => {
       if (LATE.has(code)) metrics.cut('receiving-late');
     });
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) =>
+      this.#handshakeRefused(error, socket),
+    );
     // Of TLS, the socket that answers are written to comes after the handshake.
     const connection = this.isSecure ? 'secureConnection' : 'connection';
     if (answersPlainly !== undefined) {
@@ -145,6 +152,13 @@ export class Listener {
   stop(): void {
     this.#watch?.stop();
     this.#slowClients?.stop();
+  }
+
+  /** There is no HTTP to answer it by: the connection is closed. Who went away by himself is not told of. */
+  #handshakeRefused({ code = '' }: NodeJS.ErrnoException, { remoteAddress: address }: TLSSocket): void {
+    if (!code.startsWith('ERR_SSL_')) return;
+    this.#options.metrics.handshakeRefused();
+    if (this.#lines.take(address ?? '', 1) === 0) this.#options.log.info({ code, address }, 'TLS handshake refused');
   }
 
   #show(certificate: Certificate): void {

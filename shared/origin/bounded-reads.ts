@@ -1,5 +1,5 @@
 /** Reads from the origin, as the configuration bounds them: the gateway's, and those of the worker's read-back. */
-import type { Config } from '../config/schema.ts';
+import { type Config, ORIGIN_TIMEOUT_MS_MAX } from '../config/schema.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { plainRead } from './plain-read.ts';
 import { provedRead } from './proved-read.ts';
@@ -14,9 +14,12 @@ const LEASE_MARGIN_MS = 1_000;
  */
 const READ_DEADLINES = 3;
 
-export function leaseTtlMs({ timeoutMs }: Config['origin']): number {
+export function leaseTtlMs({ timeoutMs }: Pick<Config['origin'], 'timeoutMs'>): number {
   return timeoutMs * READ_DEADLINES + LEASE_MARGIN_MS;
 }
+
+/** Of whatever configuration: what runs out later is no lease of a gateway. About three minutes. */
+export const LEASE_TTL_MS_MAX = leaseTtlMs({ timeoutMs: ORIGIN_TIMEOUT_MS_MAX });
 
 type Reads = Pick<RowReaderOptions, 'readPlain' | 'readProved'>;
 type Hooks = Pick<RowReaderOptions, 'reload' | 'onRead'>;

@@ -3,7 +3,7 @@
  *
  *     redis://user:password@host:6379/0        rediss://… for TLS, with ?ca= &cert= &key= &servername=
  *     unix:///run/redis.sock?db=0
- *     {sentinel: {group: shard1, sentinels: ["10.0.0.1:26379", …]}}
+ *     {sentinel: {group: shard1, sentinels: ["10.0.0.1:26379", …]}}  with tls: {} for TLS, to the Sentinels as well
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -22,7 +22,17 @@ export interface SentinelEndpoint {
     readonly password?: string | undefined;
     readonly db?: number | undefined;
     readonly sentinelPassword?: string | undefined;
+    /** To the Sentinels, and to the server that they name. */
+    readonly tls?: SentinelTls | undefined;
   };
+}
+
+export interface SentinelTls {
+  readonly caFile?: string | undefined;
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  /** In each certificate. Each is for the host that it is reached by where there is none. */
+  readonly servername?: string | undefined;
 }
 
 export type Endpoint = string | SentinelEndpoint;
@@ -82,7 +92,18 @@ function sentinelOptions({ sentinel }: SentinelEndpoint, attempt: number): Redis
     ...(sentinel.username === undefined ? {} : { username: sentinel.username }),
     ...(sentinel.password === undefined ? {} : { password: sentinel.password }),
     ...(sentinel.sentinelPassword === undefined ? {} : { sentinelPassword: sentinel.sentinelPassword }),
+    ...(sentinel.tls === undefined ? {} : sentinelTls(sentinel.tls)),
   };
+}
+
+function sentinelTls({ caFile, certFile, keyFile, servername }: SentinelTls): RedisOptions {
+  const tls: ConnectionOptions = {
+    ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
+    ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),
+    ...(keyFile === undefined ? {} : { key: readFileSync(keyFile) }),
+    ...(servername === undefined ? {} : { servername }),
+  };
+  return { tls, sentinelTLS: tls, enableTLSForSentinelMode: true };
 }
 
 function sentinelAddress(text: string): { host: string; port: number } {

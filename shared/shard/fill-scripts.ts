@@ -1,6 +1,7 @@
 /** The scripts by which rows are leased and filled, each for many rows of one table at once. */
 import type { Redis } from 'ioredis';
 import { leaseKey } from '../key/cache-key.ts';
+import { LEASE_TTL_MS_MAX } from '../origin/bounded-reads.ts';
 import { type FillReply, fillsIn, type LeaseReply, leasesIn } from './replies.ts';
 import type { FollowedAs, LeaseOver } from './shard.ts';
 
@@ -12,6 +13,7 @@ export interface FollowedThere extends FollowedAs {
 export interface LeaseTerms {
   readonly followed: FollowedThere | undefined;
   readonly shape: string;
+  /** At most LEASE_TTL_MS_MAX. */
   readonly leaseTtlMs: number;
   readonly over: LeaseOver;
 }
@@ -28,7 +30,7 @@ export async function runLeases(
   nowMs = Date.now(),
 ): Promise<LeaseReply[]> {
   const keys = keysOf(followed, rows);
-  const terms = [shape, nowMs, leaseTtlMs, over];
+  const terms = [shape, nowMs, leaseTtlMs, LEASE_TTL_MS_MAX, over];
   const tokens = rows.map(({ token }) => token);
   const reply = await (followed === undefined
     ? redis.leaseUnsyncedBuffer(keys.length, ...keys, ...terms, ...tokens)

@@ -42,7 +42,8 @@ export function hashesIn(replies: unknown, count: number): HashesAndStamp {
 }
 
 export type LeaseReply =
-  | { readonly kind: 'lease'; readonly base: LeaseBase | undefined }
+  /** `overForged`: what lay there in its place was nobody's. */
+  | { readonly kind: 'lease'; readonly base: LeaseBase | undefined; readonly overForged: boolean }
   | { readonly kind: 'busy' }
   | { readonly kind: 'entry'; readonly stored: Buffer }
   | { readonly kind: 'off' };
@@ -67,7 +68,8 @@ export function fillsIn(reply: unknown, count: number): FillReply[] {
 function leaseIn(reply: unknown): LeaseReply {
   if (!Array.isArray(reply) || !reply.every((item) => Buffer.isBuffer(item))) throw new UnfitReply('the lease script');
   const [outcome, ...rest] = reply;
-  switch (outcome?.toString('latin1')) {
+  const word = outcome?.toString('latin1');
+  switch (word) {
     case 'entry': {
       const [stored] = rest;
       if (stored === undefined) break;
@@ -77,11 +79,13 @@ function leaseIn(reply: unknown): LeaseReply {
       return { kind: 'busy' };
     case 'off':
       return { kind: 'off' };
-    case 'lease': {
-      if (rest.length === 0) return { kind: 'lease', base: undefined };
+    case 'lease':
+    case 'forged': {
+      const overForged = word === 'forged';
+      if (rest.length === 0) return { kind: 'lease', base: undefined, overForged };
       const [to, origin, gtid] = rest.map((text) => text.toString('utf8'));
       if (to === undefined || origin === undefined || gtid === undefined) break;
-      return { kind: 'lease', base: { to, origin, gtid } };
+      return { kind: 'lease', base: { to, origin, gtid }, overForged };
     }
     default:
       break;

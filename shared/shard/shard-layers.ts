@@ -17,7 +17,7 @@ export interface ShardObserver {
   readonly onChange?: (ring: string, shard: string, state: ShardState) => void;
   /** Of one that is in use or out of it as before, too. */
   readonly onCondition?: (ring: string, shard: string, condition: ShardCondition) => void;
-  readonly onUnreadableStamp?: (shard: string, key: string) => void;
+  readonly onUnreadable?: (kind: 'stamp' | 'lease', shard: string, key: string) => void;
   readonly onAnswer?: (command: ShardCommand, seconds: number) => void;
   /** Redis tells of the changes of what is kept in memory, or does not. */
   readonly onFeed?: (ring: string, shard: string, up: boolean) => void;
@@ -125,7 +125,7 @@ function shardOf(
       if (refusedBecause === undefined) log.info(fields, 'shard takes rows again');
       else log.warn({ ...fields, reason: refusedBecause }, 'shard refuses rows');
     },
-    onUnreadableStamp: () => observer.onUnreadableStamp?.(name, stampKey(config.keyPrefix)),
+    onUnreadable: (kind, key) => observer.onUnreadable?.(kind, name, key),
     near: near && {
       ...near,
       keyPrefix: config.keyPrefix,

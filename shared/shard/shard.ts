@@ -90,8 +90,8 @@ export interface ShardOptions {
   readonly onKeptThoughSlow?: (why: string) => void;
   /** It takes no rows any more, and why; or it does again. */
   readonly onWrites?: (refusedBecause: string | undefined) => void;
-  /** Its stamp cannot be read. */
-  readonly onUnreadableStamp?: () => void;
+  /** What it held under the key is none of ours, and counts as absent. */
+  readonly onUnreadable?: (kind: 'stamp' | 'lease', key: string) => void;
   /** Nothing where nothing of it is kept in this process's memory. */
   readonly near?: NearOptions | undefined;
   /** A command was answered. */
@@ -186,7 +186,8 @@ export class Shard {
     this.name = options.name;
     this.ring = options.ring;
     this.#options = options;
-    this.#stamps = new StampReader(options.followed?.highest, options.onUnreadableStamp);
+    const { followed, onUnreadable } = options;
+    this.#stamps = new StampReader(followed?.highest, () => onUnreadable?.('stamp', followed?.stampKey ?? ''));
     if (options.near !== undefined) {
       const { endpoint, timeoutMs } = options;
       const { store, prefixes, keyPrefix, onFeed } = options.near;
@@ -307,7 +308,8 @@ export class Shard {
     if (outcome.kind === 'entry') this.#near?.changed(entryKey);
     if (outcome.kind !== 'lease') return outcome;
     this.#writes.taken();
-    return { ...outcome, token };
+    if (outcome.overForged) this.#options.onUnreadable?.('lease', leaseKey(entryKey));
+    return { kind: 'lease', token, base: outcome.base };
   }
 
   /**

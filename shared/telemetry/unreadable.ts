@@ -6,8 +6,8 @@
 import { Counter, type Registry } from 'prom-client';
 import type { Log } from './log.ts';
 
-/** An entry of a read-through row, one of a mirrored row, a stamp. */
-export type UnreadableKind = 'entry' | 'mirror-entry' | 'stamp';
+/** An entry of a read-through row, one of a mirrored row, a stamp; a lease that does not run out. */
+export type UnreadableKind = 'entry' | 'mirror-entry' | 'stamp' | 'lease';
 
 const LOG_EVERY_MS = 10_000;
 
@@ -23,7 +23,7 @@ export class Unreadable {
     this.#now = now;
     this.#found = new Counter({
       name: 'ringfill_unreadable_total',
-      help: 'What a shard held and could not be read, and so counted as absent: entry, mirror-entry, stamp.',
+      help: 'What a shard held and could not be read, and so counted as absent: entry, mirror-entry, stamp, lease.',
       labelNames: ['shard', 'kind'],
       registers: [registry],
     });

@@ -1,5 +1,6 @@
 /** What others' code comes along: few packages, each in one version that is written down, under licences that allow it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -28,6 +29,8 @@ const ALLOWED = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clau
 /** Its package.json has it in a form of old, which the lock file leaves out; so its text is read. */
 const BY_ITS_TEXT = new Map([['simple-lru-cache', /Permission is hereby granted, free of charge/]]);
 const PACKAGES_MAX = 160;
+/** Of the workspace that pins Node. */
+const OWN_VERSION = '0.0.0';
 
 test('every dependency is of one version, and the lock file has its checksum', () => {
   const asked = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
@@ -46,6 +49,26 @@ test('every dependency of production has a licence of the list', () => {
     if (text === undefined) assert.ok(ALLOWED.has(license ?? ''), `${path}: ${license ?? 'no licence'}`);
     else assert.match(readFileSync(join(root, path, 'LICENSE'), 'utf8'), text, path);
   }
+});
+
+test('`npm run sbom` lists exactly those, each with its version, its licence and its checksum', () => {
+  const printed = execFileSync('npm', ['run', '--silent', 'sbom'], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { bomFormat, components, dependencies } = JSON.parse(printed.toString()) as {
+    bomFormat: string;
+    components: { name: string; version: string; hashes?: unknown[]; licenses?: unknown[] }[];
+    dependencies: { ref: string; dependsOn: string[] }[];
+  };
+  assert.equal(bomFormat, 'CycloneDX');
+  const others = components.filter(({ version }) => version !== OWN_VERSION);
+  const listed = others.map(({ name, version }) => `${name} ${version}`).toSorted();
+  const expected = new Set(production.map(([path, { version }]) => `${nameOf(path)} ${version}`));
+  assert.deepEqual(listed, [...expected].toSorted());
+  for (const { name, hashes = [], licenses = [] } of others) {
+    assert.ok(hashes.length > 0, name);
+    assert.ok(licenses.length > 0 || BY_ITS_TEXT.has(name), name);
+  }
+  const refs = new Set(dependencies.map(({ ref }) => ref));
+  for (const { dependsOn } of dependencies) for (const ref of dependsOn) assert.ok(refs.has(ref), ref);
 });
 
 test('they are few, and none of them runs a script when it is installed', () => {

@@ -7,7 +7,6 @@ import { after, describe, test } from 'node:test';
 import { Redis } from 'ioredis';
 import type { ShardQueue } from '../../shared/broker/topology.ts';
 import { hang, kill, openLink, resume } from '../../stack/faults.ts';
-import { startRedis } from '../../stack/redis.ts';
 import {
   brokerConfig,
   Chain,
@@ -27,11 +26,12 @@ import {
 } from '../support/broker.ts';
 import { startSentinel } from '../support/sentinel.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { startOwnRedis } from '../support/least-privilege.ts';
 
 const stack = await testStack();
 const { url } = stack.rabbitmq;
 const folder = temporaryFolder();
-const server = await startRedis({ folder, name: 'harmed' });
+const server = await startOwnRedis({ folder, name: 'harmed' });
 after(() => server.stop());
 const redis = redisAt(server.port);
 const wellPort = stack.redis[0]?.port as number;
@@ -192,8 +192,8 @@ test('an account that may not run what the script runs is waited for; nothing go
 });
 
 test('a failover by Sentinel that loses the last moments is no gap: what was not acked yet is delivered again', async (t) => {
-  const primary = await startRedis({ folder, name: 'first' });
-  const replica = await startRedis({
+  const primary = await startOwnRedis({ folder, name: 'first' });
+  const replica = await startOwnRedis({
     folder,
     name: 'second',
     args: ['--replicaof', '127.0.0.1', String(primary.port)],
@@ -234,7 +234,7 @@ test('a failover by Sentinel that loses the last moments is no gap: what was not
 });
 
 test('behind Sentinels, where what was applied comes again first, a real gap is gone over once; little is sent ahead', async () => {
-  const primary = await startRedis({ folder, name: 'gapped' });
+  const primary = await startOwnRedis({ folder, name: 'gapped' });
   after(() => primary.stop());
   const first = redisAt(primary.port);
   const { port } = await startSentinel(folder, primary.port);

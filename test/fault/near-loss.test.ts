@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hang, type Link, openLink, resume } from '../../stack/faults.ts';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import { ORDINAL_LAST, versionOf } from '../../shared/version/version.ts';
 import { redisAt, until } from '../support/broker.ts';
 import { type NearWorld, nearWorld } from '../support/near-world.ts';
 import { EPOCH } from '../support/stamps.ts';
 import { temporaryFolder, testStack, type TestStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 /** Longer than this after a confirmation, memory is not asked; and so long it may take to be noticed. ms. */
 const BELIEVED_MS = 1_000;
@@ -16,7 +17,7 @@ const NOTICED_MS = 500;
 
 const shared = await testStack();
 const folder = temporaryFolder();
-const server: RedisServer = await startRedis({ folder, name: 'r1' });
+const server: RedisServer = await startOwnRedis({ folder, name: 'r1' });
 after(() => server.stop());
 /** The one shard, as the sync worker reaches it. */
 const stack: TestStack = { ...shared, redis: [{ shard: 'r1', ring: 'primary', port: server.port }] };
@@ -27,7 +28,7 @@ let link: Link;
 let endBeating: () => Promise<void>;
 
 /** A gateway of its own, and a link; the worker's heartbeats until they are ended. */
-async function inWorld(run: () => Promise<void>, url = (port: number) => `redis://127.0.0.1:${port}`): Promise<void> {
+async function inWorld(run: () => Promise<void>, url = redisUrl): Promise<void> {
   link = await openLink({ to: { host: '127.0.0.1', port: server.port } });
   world = await nearWorld(stack, {
     rings: [{ name: 'primary', placement: 'balanced', shards: { r1: url(link.port) } }],

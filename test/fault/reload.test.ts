@@ -14,7 +14,6 @@ import { type LoadedConfig, parseConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { stampKey } from '../../shared/key/cache-key.ts';
 import { openLink } from '../../stack/faults.ts';
-import { startRedis } from '../../stack/redis.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 import { memoryLog, redisAt, until } from '../support/broker.ts';
 import { closedLoop, type LoopReport } from '../support/closed-loop.ts';
@@ -22,6 +21,7 @@ import { cacheStatusOf, gatewayConfig, type GatewaySettings, ringsOf } from '../
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { Stamps } from '../support/stamps.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const USERS = 2_000;
 const CONNECTIONS = 16;
@@ -143,12 +143,12 @@ async function everyUser(url: string): Promise<Map<string, string>> {
 const users: Config['tables'] = { 'test.users': {} };
 
 test('ten reloads under load, each with something else in the file: no request fails', async (t) => {
-  const extra = await startRedis({ folder, name: 'extra' });
+  const extra = await startOwnRedis({ folder, name: 'extra' });
   after(() => extra.stop());
   const one = await Reloaded.start({ tables: users });
   const { url } = one.gateway;
   const [primary, fallback] = ringsOf(stack) as [Config['rings'][number], Config['rings'][number]];
-  const withExtra = [primary, { ...fallback, shards: { ...fallback.shards, extra: extra.url } }];
+  const withExtra = [primary, { ...fallback, shards: { ...fallback.shards, extra: redisUrl(extra.port) } }];
   const isUp = () => one.metric(/ringfill_shard_up\{ring="fallback",shard="extra"\} (\d)/);
 
   const load = new Load(url, await everyUser(url));

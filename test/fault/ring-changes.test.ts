@@ -19,12 +19,13 @@ import { layersOf } from '../../shared/shard/shard-layers.ts';
 import { seededRandom } from '../../stack/demo-data/seeded-random.ts';
 import { kill } from '../../stack/faults.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import { type RingfillProcess, startGateway, startSyncWorker } from '../../stack/ringfill-process.ts';
 import { until } from '../support/broker.ts';
 import { cacheStatusOf, gatewayConfig } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const CHANGES = Number(process.env['RINGFILL_RING_CHANGES'] ?? 3);
 const MODE = process.env['RINGFILL_RING_MODE'] ?? 'read-through';
@@ -51,7 +52,7 @@ const stack = await testStack();
 const folder = temporaryFolder();
 const names = { primary: ['p1', 'p2', 'p3', 'p4', 'p5'], fallback: ['b1', 'b2'] } as const;
 const servers = new Map<string, RedisServer>();
-for (const name of [...names.primary, ...names.fallback]) servers.set(name, await startRedis({ folder, name }));
+for (const name of [...names.primary, ...names.fallback]) servers.set(name, await startOwnRedis({ folder, name }));
 after(() => Promise.all([...servers.values()].map((server) => server.stop())));
 
 const db = `rings_${randomBytes(4).toString('hex')}`;
@@ -119,7 +120,7 @@ class Member {
 }
 
 const placing = (shards: readonly string[], placement: 'balanced' | 'ketama' = 'balanced'): Placing => ({
-  shards: Object.fromEntries(shards.map((name) => [name, servers.get(name)?.url as string])),
+  shards: Object.fromEntries(shards.map((name) => [name, redisUrl(servers.get(name)?.port ?? 0)])),
   placement,
 });
 const labelOf = ({ shards, placement }: Placing) => `${Object.keys(shards).join('')} ${placement}`;

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import type { Config } from '../../shared/config/schema.ts';
 import { hang, kill, openLink, resume } from '../../stack/faults.ts';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import { closedLoop, type LoopReport } from '../support/closed-loop.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const USERS = 10_000;
 const CONNECTIONS = 64;
@@ -26,10 +27,11 @@ interface Rings {
 
 /** Redis servers of this test's own, to do harm to. */
 async function startRings(): Promise<Rings> {
-  const start = (names: readonly string[]) => Promise.all(names.map((name) => startRedis({ folder, name })));
+  const start = (names: readonly string[]) => Promise.all(names.map((name) => startOwnRedis({ folder, name })));
   const [primary, fallback] = [await start(['p1', 'p2', 'p3']), await start(['b1', 'b2'])];
   after(() => Promise.all([...primary, ...fallback].map((shard) => shard.stop())));
-  const shards = (servers: readonly RedisServer[]) => Object.fromEntries(servers.map(({ name, url }) => [name, url]));
+  const shards = (servers: readonly RedisServer[]) =>
+    Object.fromEntries(servers.map(({ name, port }) => [name, redisUrl(port)]));
   return {
     primary,
     fallback,
@@ -113,7 +115,7 @@ test('cut off from its gateway, the link half open: every answer is 200 and righ
   const link = await openLink({ to: cutOff });
   after(() => link.stop());
   const [primary, fallback] = rings.config as [Config['rings'][number], Config['rings'][number]];
-  const shards = { ...primary.shards, [cutOff.name]: `redis://127.0.0.1:${link.port}` };
+  const shards = { ...primary.shards, [cutOff.name]: redisUrl(cutOff.port, link.port) };
   assert.equal(Object.keys(shards).length, others.length + 1);
   const processes = await startGatewayProcesses(
     stack,

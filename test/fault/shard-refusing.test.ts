@@ -10,31 +10,36 @@ import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import { Shard } from '../../shared/shard/shard.ts';
 import { kill } from '../../stack/faults.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import { cacheStatusOf, startGateway } from '../support/gateway.ts';
 import { untilShardIs } from '../support/shard-watch.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const WITHIN_MS = 15_000;
 
 const stack = await testStack();
 const folder = temporaryFolder();
 
-const fallback = await startRedis({ folder, name: 'b1' });
+const fallback = await startOwnRedis({ folder, name: 'b1' });
 after(() => fallback.stop());
 
 let servers = 0;
 
 /** A gateway over a server of the test's own and a fallback, and a client to do harm with. */
-async function world(t: TestContext, args: readonly string[] = []) {
+async function world(
+  t: TestContext,
+  args: readonly string[] = [],
+  urlOf: (server: RedisServer) => string = ({ port }) => redisUrl(port),
+) {
   servers += 1;
-  const server = await startRedis({ folder, name: `p${servers}`, args });
+  const server = await startOwnRedis({ folder, name: `p${servers}`, args });
   t.after(() => server.stop());
   const gateway = await startGateway(stack, {
     tables: { 'test.users': {} },
     rings: [
-      { name: 'primary', shards: { p1: server.url } },
-      { name: 'fallback', shards: { b1: fallback.url } },
+      { name: 'primary', shards: { p1: urlOf(server) } },
+      { name: 'fallback', shards: { b1: redisUrl(fallback.port) } },
     ],
   });
   return { server, gateway, is: (...states: string[]) => untilShardIs(gateway.url, 'p1', states, WITHIN_MS) };
@@ -54,7 +59,7 @@ async function shardOn(t: TestContext, server: RedisServer) {
   const shard = new Shard({
     name: 'p1',
     ring: 'primary',
-    endpoint: server.url,
+    endpoint: redisUrl(server.port),
     timeoutMs: 250,
     failuresToOpen: 3,
     slowMs: 100,
@@ -106,7 +111,8 @@ test('BUSY with a script: out of use as refusing, until the script is killed', a
 });
 
 test('NOAUTH: out of use as refusing, until it takes us again', async (t) => {
-  const { server, gateway, is } = await world(t);
+  // As the default user, whom `requirepass` is about.
+  const { server, gateway, is } = await world(t, [], ({ url }) => url);
   const client = clientOf(t, server);
   assert.ok(cacheStatusOf(await gateway.get('/test/users/3')).stored);
   await client.config('SET', 'requirepass', 'another');
@@ -182,7 +188,7 @@ for (const { word, begin, end } of REFUSES_WRITES) {
 }
 
 test('whoever asks a shard is told whether it was refused, not asked, or not answered', async (t) => {
-  const server = await startRedis({ folder, name: 'kinds' });
+  const server = await startOwnRedis({ folder, name: 'kinds' });
   t.after(() => server.stop());
   const client = clientOf(t, server);
   const { shard } = await shardOn(t, server);

@@ -8,12 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Shard } from '../../shared/shard/shard.ts';
 import { hang, openLink, resume } from '../../stack/faults.ts';
-import { startRedis } from '../../stack/redis.ts';
 import { closedLoop, type LoopReport } from '../support/closed-loop.ts';
 import { cacheStatusOf } from '../support/gateway.ts';
 import { startGatewayProcesses } from '../support/gateway-processes.ts';
 import { shardState, untilShardIs } from '../support/shard-watch.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const USERS = 3_000;
 const CONNECTIONS = 16;
@@ -27,7 +27,7 @@ const TRIAL_MS = 1_000;
 const stack = await testStack();
 const folder = temporaryFolder();
 
-const start = (name: string) => startRedis({ folder, name });
+const start = (name: string) => startOwnRedis({ folder, name });
 const [lost, ...others] = await Promise.all(['p1', 'p2', 'p3'].map(start));
 const fallback = await start('b1');
 assert.ok(lost !== undefined);
@@ -43,11 +43,11 @@ const { gateways } = await startGatewayProcesses(
       {
         name: 'primary',
         shards: {
-          p1: `redis://127.0.0.1:${link.port}`,
-          ...Object.fromEntries(others.map(({ name, url }) => [name, url])),
+          p1: redisUrl(lost.port, link.port),
+          ...Object.fromEntries(others.map(({ name, port }) => [name, redisUrl(port)])),
         },
       },
-      { name: 'fallback', shards: { b1: fallback.url } },
+      { name: 'fallback', shards: { b1: redisUrl(fallback.port) } },
     ],
   },
   1,
@@ -210,7 +210,7 @@ test('our own loop, blocked for 300 ms again and again while commands are under 
   const shard = new Shard({
     name: 'p2',
     ring: 'primary',
-    endpoint: server.url,
+    endpoint: redisUrl(server.port),
     timeoutMs: 250,
     failuresToOpen: 3,
     slowMs: 100,

@@ -9,6 +9,7 @@ import { SyncWorker } from '../../sync-worker/sync-worker.ts';
 import { memoryLog, until } from '../support/broker.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const stack = await testStack();
 
@@ -17,7 +18,7 @@ test('stopped while it reads the schemas, with the broker away, it does not begi
   after(() => link.stop());
   const { text } = gatewayConfig(stack, {
     tables: { 'test.users': {} },
-    origin: { url: `mysql://root@127.0.0.1:${link.port}`, timeoutMs: 5_000 },
+    origin: { url: mysqlUrl(stack.mysql, link.port), timeoutMs: 5_000 },
   });
   const broker = { url: `amqp://127.0.0.1:${await chooseFreePort()}` };
   const sync = { broker, port: 0, stateFolder: temporaryFolder() };

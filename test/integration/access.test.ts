@@ -38,6 +38,7 @@ async function createKey(options: Partial<KeyRecord>): Promise<string> {
 
 const users = await createKey({ name: 'users page', tables: ['test.users'] });
 const everything = await createKey({ tables: ['*'] });
+const expired = await createKey({ tables: ['*'], expires: '2026-01-01T00:00:00.000Z' });
 const admin = await createKey({ name: 'operator', admin: true });
 
 const withKey = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
@@ -117,6 +118,12 @@ for (const [claim, path, init, refusal] of [
     '/test/users/1',
     withKey(everything.slice(0, -64) + other),
     { ...UNAUTHENTICATED, reason: 'wrong-secret' },
+  ],
+  [
+    'a key that has expired',
+    '/test/users/1',
+    withKey(expired),
+    { ...UNAUTHENTICATED, reason: 'expired-key', challenge: /error="invalid_token"$/ },
   ],
   ['a key as a password, for rows', '/test/users/1', withPassword(users), { ...UNAUTHENTICATED, reason: 'no-key' }],
   ['a table out of scope', '/shop/orders/1', withKey(users), { ...NOT_PERMITTED, reason: 'not-in-scope' }],
@@ -247,7 +254,10 @@ test('a row limit by key counts ids, says when to come back, and leaves other ke
   assert.equal((await limited.get('/test/users/1', withKey(users))).status, 200);
   assert.equal(await metric(limited, admin, 'ringfill_access_refused_total{reason="key-rate"}'), 1);
   const line = said.find(({ event }) => event === 'request refused');
-  assert.deepEqual([line?.['reason'], line?.['key']], ['key-rate', everything.slice(3, 15)]);
+  assert.deepEqual(
+    [line?.['code'], line?.['reason'], line?.['key']],
+    ['rate-limited', 'key-rate', everything.slice(3, 15)],
+  );
 });
 
 test('a row limit by address needs no keys, and believes a trusted proxy alone about the address', async () => {
@@ -262,9 +272,15 @@ test('a row limit by address needs no keys, and believes a trusted proxy alone a
   };
   const { gateway: direct, events: said } = await watchedGateway({ http: { limitPerAddress } });
   assert.deepEqual(await statuses(direct), [200, 200, 429, 429]);
-  assert.equal((await direct.get('/-/ring')).status, 429);
+  const response = await direct.get('/-/ring');
+  assert.match(response.headers.get('retry-after') ?? '', /^[12]$/);
+  await assertRefused(response, { status: 429, code: 'rate-limited', reason: 'address-rate' });
   assert.equal((await direct.get('/-/live')).status, 200);
-  assert.equal(said.find(({ event }) => event === 'request refused')?.['address'], '127.0.0.1');
+  const line = said.find(({ event }) => event === 'request refused');
+  assert.deepEqual(
+    [line?.['code'], line?.['reason'], line?.['address']],
+    ['rate-limited', 'address-rate', '127.0.0.1'],
+  );
   const { gateway: behind } = await watchedGateway({ http: { limitPerAddress, trustedProxies: ['127.0.0.0/8'] } });
   assert.deepEqual(await statuses(behind), [200, 200, 429, 200]);
 });
@@ -294,7 +310,8 @@ test('routes that change something: none without access, then for keys with --ad
   assert.equal(await statusWith(access, `Bearer ${everything}`), 403);
   assert.equal(await statusWith(access, withPassword(admin).headers.authorization), 401);
   assert.equal(await statusWith(access, `Bearer ${admin}`), 200);
-  assert.ok(said.some(({ reason }) => reason === 'not-admin'));
+  const line = said.find(({ reason }) => reason === 'not-admin');
+  assert.deepEqual([line?.['code'], line?.['key']], ['not-permitted', everything.slice(3, 15)]);
 });
 
 test('a public port without access does not start, and says what mends it; nor is one opened by a reload', async () => {
@@ -342,7 +359,8 @@ test('the sync worker’s port asks for the same keys', async () => {
   }
   assert.equal(await status('/-/live'), 200);
   assert.notEqual(await status('/-/ready'), 401);
-  assert.ok(said.some(({ event }) => event === 'request refused'));
+  const line = said.find(({ event }) => event === 'request refused');
+  assert.deepEqual([line?.['code'], line?.['reason']], ['unauthenticated', 'no-key']);
 });
 
 test('commands send the key of RINGFILL_KEY, and say so where one is needed', async () => {

@@ -18,6 +18,7 @@ import { agrees, viewOf } from '../../sync-worker/capture/binlog/event-table.ts'
 import { binlogEnd, Following, rootConnection } from '../support/binlog.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const DATABASE = 'binlog_rows';
 
@@ -34,7 +35,7 @@ await client.ownDatabase(DATABASE);
 const connection = await rootConnection(stack.mysql);
 await connection.query(`USE ${DATABASE}`);
 const origin = new OriginPool({
-  url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}`,
+  url: mysqlUrl(stack.mysql),
   connections: 1,
   timeoutMs: 60_000,
   onChange: () => undefined,

@@ -8,6 +8,7 @@ import { runCommand, writeConfig } from '../support/cli.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const stack = await testStack();
 const folder = temporaryFolder();
@@ -35,7 +36,7 @@ const rings: Config['rings'] = [
 let configs = 0;
 
 async function check(tables: Config['tables']): Promise<readonly Finding[]> {
-  const origin = { url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}` };
+  const origin = { url: mysqlUrl(stack.mysql) };
   const { text } = gatewayConfig(stack, { tables, rings, origin, sync: {} });
   const file = writeConfig(folder, `${(configs += 1)}.yml`, text);
   const { code, stdout } = await runCommand(['check', '--json', '--config', file]);

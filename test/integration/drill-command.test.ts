@@ -8,12 +8,14 @@ import { runCommand } from '../support/cli.ts';
 import { startGateway } from '../support/gateway.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const ROWS = 200;
 const stack = await testStack();
 const db = `d${randomBytes(4).toString('hex')}`;
 const table = `${db}.ringfill_drill`;
-const origin = `mysql://root@${stack.mysql.host}:${stack.mysql.port}`;
+/** Of who writes. */
+const administrator = `mysql://root@${stack.mysql.host}:${stack.mysql.port}`;
 const folder = temporaryFolder();
 
 const mysql = new MysqlClient(stack);
@@ -21,7 +23,7 @@ await mysql.ownDatabase(db);
 const values = Array.from({ length: ROWS }, (_, index) => `(${index + 1}, 7)`).join(', ');
 await mysql.run(`CREATE TABLE ${table} (id INT PRIMARY KEY, n INT NOT NULL)`);
 await mysql.run(`INSERT INTO ${table} VALUES ${values}`);
-const gateway = await startGateway(stack, { origin: { url: origin }, tables: { [table]: {} } });
+const gateway = await startGateway(stack, { origin: { url: mysqlUrl(stack.mysql) }, tables: { [table]: {} } });
 
 const drill = (...more: string[]) => runCommand(['drill', '--against', gateway.url, '--table', table, ...more]);
 
@@ -41,7 +43,7 @@ test('nobody pulls a plug and nobody writes: nothing is flagged', async () => {
 test('answers that are older than the bound are flagged, and the exit code says so', async () => {
   const html = join(folder, 'report.html');
   const load = ['--rows', String(ROWS), '--seconds', '4', '--html', html];
-  const { code, stdout } = await drill(...load, '--origin', origin, '--writes', '100', '--bound', '500');
+  const { code, stdout } = await drill(...load, '--origin', administrator, '--writes', '100', '--bound', '500');
   assert.equal(code, 1);
   assert.match(stdout, /FAILED/);
   assert.match(stdout, /stale at .* replaced \d+ ms ago/);

@@ -25,6 +25,7 @@ import { RedisEntries } from '../support/redis-entries.ts';
 import { Stamps } from '../support/stamps.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const stack = await testStack();
 const client = new MysqlClient(stack);
@@ -147,7 +148,7 @@ describe('a table that becomes unsuitable', () => {
       const settings = {
         tables: { [name]: {}, [other]: {} },
         keyPrefix,
-        origin: { url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}`, schemaReloadSeconds: 1 },
+        origin: { url: mysqlUrl(stack.mysql), schemaReloadSeconds: 1 },
         sync: { name: keyPrefix.slice(0, -1), stateFolder: join(folder, 'state') },
       };
       const worker = await new SyncWorkerProcesses(folder, gatewayConfig(stack, settings).text).start();

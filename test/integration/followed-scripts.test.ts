@@ -12,6 +12,7 @@ import { decodeStamp } from '../../shared/stamp/stamp.ts';
 import { epochStart, versionOf } from '../../shared/version/version.ts';
 import { startRedis } from '../../stack/redis.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
+import { redisUrl } from '../support/least-privilege.ts';
 
 const SHAPE = 'shape--1';
 const TABLE = 'shop.users(id)';
@@ -38,7 +39,7 @@ async function newPlace(onPort = port): Promise<Place> {
   const shard = new Shard({
     name: 'r1',
     ring: 'primary',
-    endpoint: `redis://127.0.0.1:${onPort}`,
+    endpoint: redisUrl(onPort),
     followed: { stampKey: stampKey(prefix) },
     timeoutMs: 2_000,
     failuresToOpen: 3,

@@ -6,8 +6,12 @@ import { after, describe, test } from 'node:test';
 import { Gateway } from '../../gateway/gateway.ts';
 import { encodeBatch } from '../../shared/change/change-batch.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { MIRROR_FIELD } from '../../shared/entry/mirror-entry.ts';
-import { stampKey } from '../../shared/key/cache-key.ts';
+import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
+import { LEASE_TTL_MS_MAX } from '../../shared/origin/bounded-reads.ts';
+import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
+import { defineScripts } from '../../shared/shard/scripts.ts';
 import {
   brokerConfig,
   Chain,
@@ -83,6 +87,60 @@ test('bytes that are no entry are replaced from MySQL, counted each time and nam
   await entries.replaceByHash('test_users_8');
   assert.equal((await get('/test/users/8')).body, body);
   assert.deepEqual(errors(), []);
+});
+
+/** What no gateway can have put there: it does not run out, or not before any that one may ask for. */
+const FORGED_LEASES: Record<string, (redis: ReturnType<typeof redisAt>, key: string) => Promise<unknown>> = {
+  'a text for ever': (redis, key) => redis.set(key, 'forged'),
+  'a list for ever': (redis, key) => redis.rpush(key, 'forged'),
+  'a text for hours': (redis, key) => redis.set(key, 'forged', 'PX', LEASE_TTL_MS_MAX + 3_600_000),
+};
+
+for (const [sync, how] of [
+  [undefined, 'by its TTL'],
+  [{}, 'and is followed'],
+] as const) {
+  test(`a lease that does not run out keeps no row unstored that lives ${how}`, async () => {
+    const { get, entries, keyPrefix, unreadable, named, errors } = await openGateway({
+      tables: { 'test.users': { leaseWaitMs: 0 } },
+      ...(sync && { sync }),
+    });
+    const endBeating =
+      sync === undefined ? undefined : (await Stamps.over(stack, keyPrefix, [FOLLOWED])).beatEvery(300);
+    await until('it is stored', async () => / stored;/.test((await get('/test/users/8')).story));
+    const redis = await entries.holderOf('test_users_8');
+    const [entry, lease] = [`${keyPrefix}test_users_8`, `${keyPrefix}test_users_8:lease`];
+    for (const [what, forge] of Object.entries(FORGED_LEASES)) {
+      await redis.del(entry);
+      await forge(redis, lease);
+      assert.match((await get('/test/users/8')).story, / stored;/, what);
+      assert.equal(await redis.exists(lease), 0, what);
+    }
+    // The longest that any may have is a lease, whoever holds it.
+    await redis.del(entry);
+    await redis.set(lease, 'another’s', 'PX', LEASE_TTL_MS_MAX);
+    assert.match((await get('/test/users/8')).story, /unstored=lease-busy/);
+    await endBeating?.();
+    assert.deepEqual(await unreadable(), { lease: Object.keys(FORGED_LEASES).length });
+    assert.deepEqual(
+      named().map(({ kind, key }) => [kind, key]),
+      [['lease', lease]],
+    );
+    assert.deepEqual(errors(), []);
+  });
+}
+
+test('a lease that becomes something else while MySQL is read fails no other row’s fill', async () => {
+  const redis = redisAt(stack.redis[0]?.port as number);
+  defineScripts(redis);
+  const key = (id: number) => `forged-lease-${process.pid}:${id}`;
+  const rows = [1, 2].map((id) => ({ entryKey: key(id), token: 'ours' }));
+  await runLeases(redis, { followed: undefined, shape: 'shape--8', leaseTtlMs: 60_000, over: 'nothing' }, rows);
+  await redis.del(leaseKey(key(1)));
+  await redis.rpush(leaseKey(key(1)), 'forged');
+  const filled = rows.map((row) => ({ ...row, version: VERSION_ZERO, stored: Buffer.from('{}'), ttlMs: 60_000 }));
+  assert.deepEqual(await runFills(redis, undefined, filled), ['lost', 'stored']);
+  await redis.del(leaseKey(key(1)), key(2));
 });
 
 describe('a stamp', () => {

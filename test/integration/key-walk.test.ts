@@ -15,6 +15,7 @@ import { KeysUnspeakable, nextKeys } from '../../sync-worker/snapshot/key-walk.t
 import { type RowId, rowIdOfCells } from '../../shared/key/row-id.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { testStack } from '../support/stack.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const CHUNKS = [1, 7, 1_000];
 
@@ -23,7 +24,7 @@ const isMariadb = stack.mysql.flavour === 'mariadb';
 const client = new MysqlClient(stack);
 await client.ownDatabase('walking');
 const origin = new OriginPool({
-  url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}`,
+  url: mysqlUrl(stack.mysql),
   connections: 2,
   timeoutMs: 5_000,
   packets: true,

@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { decodeEntry, type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import { type LeaseOver, Shard } from '../../shared/shard/shard.ts';
 import { testStack } from '../support/stack.ts';
+import { redisUrl } from '../support/least-privilege.ts';
 
 const SHAPE = 'shape-01';
 const stack = await testStack();
@@ -14,7 +15,7 @@ const [ours, theirs] = await Promise.all(
     const shard = new Shard({
       name,
       ring: 'primary',
-      endpoint: `redis://127.0.0.1:${stack.redis[0]?.port}`,
+      endpoint: redisUrl(stack.redis[0]?.port ?? 0),
       timeoutMs: 2_000,
       failuresToOpen: 3,
       onChange: () => undefined,

@@ -119,9 +119,10 @@ test('HTTPS: a certificate is renewed while it serves, a broken one leaves the o
   assert.ok((await metric(gateway, 'ringfill_certificate_reloads_total{outcome="refused"}')) >= 1);
 });
 
-test('HTTPS: neither TLS 1.1 nor plain HTTP gets an answer, and the port goes on', async () => {
+test('HTTPS: neither TLS 1.1 nor plain HTTP gets an answer, which is told and counted, and the port goes on', async () => {
   const { cert, key } = authority.issue('versions', NAMES);
-  const gateway = await startGateway(stack, { tables, http: { tls: { certFile: cert, keyFile: key } } });
+  const { log, events } = memoryLog();
+  const gateway = await startGateway(stack, { tables, http: { tls: { certFile: cert, keyFile: key } } }, log);
   const old = connectSecurely({
     port: Number(new URL(gateway.url).port),
     rejectUnauthorized: false,
@@ -133,7 +134,15 @@ test('HTTPS: neither TLS 1.1 nor plain HTTP gets an answer, and the port goes on
   const plain = open(gateway);
   plain.socket.write('GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n');
   assert.doesNotMatch(await plain.closed, /HTTP/);
+  const untrusting = connectSecurely({ port: Number(new URL(gateway.url).port), servername: 'localhost' });
+  await assert.rejects(once(untrusting, 'secureConnect'), /unable to verify|self.signed/);
   assert.equal(await statusOf(`${gateway.url}/test/users/1`), 200);
+  const told = events.filter(({ event }) => event === 'TLS handshake refused');
+  assert.deepEqual(
+    told.map(({ code, address, level }) => [code, address, level]),
+    ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'ERR_SSL_HTTP_REQUEST'].map((code) => [code, '127.0.0.1', 30]),
+  );
+  assert.equal(await metric(gateway, 'ringfill_tls_handshakes_refused_total'), told.length);
 });
 
 test('HTTPS: a reload takes other files; with a certificate that is not there it is refused, as a start is', async () => {
@@ -228,6 +237,13 @@ test('whoever is told that his bytes are no request is cut off, though he keeps 
   socket.write('this is no HTTP\r\n\r\n');
   await once(socket, 'end');
   await until('the connection is gone', async () => (await metric(gateway, 'ringfill_connections')) === 1);
+});
+
+test('a connection without a request is closed after keepAliveTimeoutMs', async () => {
+  const gateway = await startGateway(stack, { tables, http: { keepAliveTimeoutMs: 100 } });
+  const { socket, closed } = open(gateway);
+  socket.write('GET /-/live HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2));
+  assert.equal((await closed).split('HTTP/1.1 200 ').length - 1, 2);
 });
 
 test('connections beyond connectionsMax are closed as they come, and counted', async () => {

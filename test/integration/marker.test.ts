@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createConnection } from 'mysql2/promise';
@@ -16,19 +16,21 @@ import { parseConfig } from '../../shared/config/load.ts';
 import type { Config, SyncConfig } from '../../shared/config/schema.ts';
 import { chooseFreePort } from '../../stack/ports.ts';
 import { startMysql } from '../../stack/mysql.ts';
-import { startRedis } from '../../stack/redis.ts';
 import { startGateway, startSyncWorker } from '../../stack/ringfill-process.ts';
 import { redisAt, startOwnBroker, type SyncedConfig, until } from '../support/broker.ts';
 import { runCommand } from '../support/cli.ts';
 import { gatewayConfig } from '../support/gateway.ts';
 import { MarkerSearch } from '../support/marker-search.ts';
 import { temporaryFolder, type TestStack } from '../support/stack.ts';
+import { allowOnMysql, mysqlUrl, startOwnRedis } from '../support/least-privilege.ts';
 
 const WRITES = Number(process.env['RINGFILL_MARKER_WRITES'] ?? 300);
 const ROWS = Math.max(60, Math.floor(WRITES / 10));
 /** More than the sync worker keeps of a transaction in memory: the rest is spilled. */
 const SPILLED_ROWS = 2_500;
 const SPILLED_TEXT = 16_000;
+/** Messages that become dead letters. */
+const SPOILT = 3;
 
 const suffix = randomBytes(8).toString('hex');
 const denied = new MarkerSearch(`denied${suffix}`);
@@ -39,9 +41,9 @@ const dump = ['--rdbcompression', 'no'];
 const [mysql, broker, r1, r2, f1] = await Promise.all([
   startMysql({ folder }),
   startOwnBroker(folder),
-  startRedis({ folder, name: 'r1', appendonly: true, args: dump }),
-  startRedis({ folder, name: 'r2', args: dump }),
-  startRedis({ folder, name: 'f1', args: dump }),
+  startOwnRedis({ folder, name: 'r1', appendonly: true, args: dump }),
+  startOwnRedis({ folder, name: 'r2', args: dump }),
+  startOwnRedis({ folder, name: 'f1', args: dump }),
 ]);
 const atEnd: (() => Promise<unknown>)[] = [() => Promise.all([mysql, r1, r2, f1].map((server) => server.stop()))];
 // What was started last goes first.
@@ -87,11 +89,12 @@ async function insertRows(table: string, first: number, count: number): Promise<
   }
 }
 
+await allowOnMysql(mysql, mysql.flavour);
 const hidden = { columns: { deny: ['secret', 'blob_secret'] } };
 const [gatewayPort, workerPort] = [await chooseFreePort(), await chooseFreePort()];
 const outletFolder = join(folder, 'db_data');
 const { text } = gatewayConfig(stack, {
-  origin: { url: `mysql://root@${mysql.host}:${mysql.port}` },
+  origin: { url: mysqlUrl(mysql) },
   tables: {
     [`${db}.mirrored`]: { ...hidden, mode: 'mirror' },
     [`${db}.cached`]: { ...hidden, copies: 2 },
@@ -99,6 +102,7 @@ const { text } = gatewayConfig(stack, {
     [`${db}.invalidated`]: { ...hidden, strategy: 'invalidate' },
   } as Config['tables'],
   keyPrefix: 'marked:',
+  nearCache: { mebibytes: 8 },
   sync: {
     name: 'marked',
     // Of a quorum queue with one active consumer nobody else may look at a message.
@@ -128,19 +132,40 @@ const connection = new BrokerConnection({ url: stack.rabbitmq.url, name: 'test m
 await connection.start();
 atEnd.push(() => connection.stop());
 
-/** All that was answered or printed. */
-const said: string[] = [];
+/** All that was answered, streamed to a dashboard, or printed. */
+const said: Record<'answers' | 'stories' | 'output', string[]> = { answers: [], stories: [], output: [] };
 
-async function ask(url: string, path: string, headers: Record<string, string> = {}): Promise<string> {
+async function ask(
+  url: string,
+  path: string,
+  headers: Record<string, string> = {},
+  kind: keyof typeof said = 'answers',
+): Promise<string> {
   const answer = await fetch(url + path, { headers });
   const whole = `${[...answer.headers].join('\n')}\n${await answer.text()}`;
-  said.push(whole);
+  said[kind].push(whole);
   return whole;
 }
 
-async function run(...args: string[]): Promise<void> {
+/** What a dashboard is told, of a second. */
+async function listen(): Promise<void> {
+  const listening = new AbortController();
+  const answer = await fetch(`${gateway.url}/-/ui/events`, { signal: listening.signal });
+  const chunks = answer.body?.pipeThrough(new TextDecoderStream()) ?? [];
+  let told = '';
+  for await (const chunk of chunks) {
+    told += chunk;
+    if (told.split('\n\n').length > 3) break;
+  }
+  listening.abort();
+  said.answers.push(told);
+}
+
+async function run(...args: string[]): Promise<string> {
   const { stdout, stderr } = await runCommand(args);
-  said.push(stdout, stderr);
+  assert.notEqual(stdout, '', `${args.join(' ')}: ${stderr}`);
+  said.output.push(stdout, stderr);
+  return stdout;
 }
 
 async function readAll(): Promise<void> {
@@ -236,7 +261,7 @@ test('on every way that a row takes: found where rows may be, and a denied colum
   await until('its messages wait', async () => (await open.inQueue(connection, queue)).found > 0, 30_000);
   assert.equal((await denied.inQueue(connection, queue)).found, 0);
   const { channel, close } = await connection.openChannel();
-  for (let spoilt = 0; spoilt < 3;) {
+  for (let spoilt = 0; spoilt < SPOILT;) {
     const message = await channel.get(queue, { noAck: true });
     assert.ok(message !== false, 'there are no messages left');
     if (!open.isIn(message.content)) continue;
@@ -247,7 +272,7 @@ test('on every way that a row takes: found where rows may be, and a denied colum
   r2.kill('SIGCONT');
   await until(
     'they are buried',
-    async () => (await status()).shards.some(({ deadLetters }) => deadLetters >= 3),
+    async () => (await status()).shards.some(({ deadLetters }) => deadLetters >= SPOILT),
     60_000,
   );
   await caughtUp();
@@ -257,20 +282,36 @@ test('on every way that a row takes: found where rows may be, and a denied colum
     await shard.hset('marked:marked_mirrored_8', 'name', 'not what MySQL says');
     await shard.del('marked:marked_mirrored_9');
   }
-  await run('audit', '--config', configFile, '--repair', '--show-rows');
-  assert.match(said.at(-2) ?? '', /mirrored/);
-  await run('snapshot', '--config', configFile, '--anew');
-  await run('check', '--config', configFile);
+  assert.match(await run('audit', '--config', configFile, '--repair', '--show-rows'), /mirrored/);
+  const origin = `mysql://root@${mysql.host}:${mysql.port}`;
+  const [url1 = '', url2 = ''] = [r1, r2].map((server) => server.url);
+  await Promise.all([
+    run('snapshot', '--config', configFile, '--anew'),
+    run('check', '--config', configFile),
+    run('position', '--config', configFile),
+    run('ring', 'plan', '--config', configFile, '--add', `primary/r3=${url1}/2`, '--count'),
+    run('init', '--mysql', origin, '--db', db, '--redis', url1, url2, '--broker', stack.rabbitmq.url),
+    run('get', `${db}.cached`, '1', '--url', gateway.url),
+    run('get', `${db}.mirrored`, '2', '--url', gateway.url),
+    run('owner', 'marked:marked_cached_1', '--url', gateway.url),
+    run('ring', '--url', gateway.url),
+  ]);
+  const [eventFile = ''] = readdirSync(outletFolder);
+  await run('replay', join(outletFolder, eventFile), '--config', configFile, '--to', 'others');
   await run('dead-letters', 'list', '--config', configFile);
-  await run('position', '--config', configFile);
-  await run('get', `${db}.cached`, '1', '--url', gateway.url);
-  await run('get', `${db}.mirrored`, '2', '--url', gateway.url);
-  await run('owner', 'marked:marked_cached_1', '--url', gateway.url);
-  await run('ring', '--url', gateway.url);
+  await run('dead-letters', 'replay', '--config', configFile);
+  await until('those are buried again', async () =>
+    (await status()).shards.some(({ deadLetters }) => deadLetters >= 2 * SPOILT),
+  );
   for (const url of [gateway.url, worker.url]) {
     for (const path of ['/-/metrics', '/-/ready', '/-/live', '/-/status', '/-/ring', '/-/docs/json'])
       await ask(url, path);
   }
+  await listen();
+  for (const table of TABLES) await ask(gateway.url, `/-/ring/story?key=${db}/${table}/3`, {}, 'stories');
+  await until('a row is answered out of the gateway’s own memory', async () =>
+    (await ask(gateway.url, `/${db}/cached/3`)).includes(' near"'),
+  );
   // An origin that refuses says so in its own words.
   await root.query('RENAME TABLE cached TO away');
   await ask(gateway.url, `/${db}/cached/1`, { 'cache-control': 'no-cache' });
@@ -293,7 +334,13 @@ test('on every way that a row takes: found where rows may be, and a denied colum
     'the JSON-lines files': (search) => foundIn(search, outletFolder),
     'r1’s own files': (search) => foundIn(search, r1.folder),
     'r2’s own files': (search) => foundIn(search, r2.folder),
-    'answers and output': (search) => said.filter((one) => search.isIn(one)).map((one) => one.slice(0, 300)),
+    'RabbitMQ’s own files': (search) => foundIn(search, broker.server.folder),
+    ...Object.fromEntries(
+      Object.entries(said).map(([kind, texts]) => [
+        kind,
+        (search: MarkerSearch) => texts.filter((one) => search.isIn(one)).map((one) => one.slice(0, 300)),
+      ]),
+    ),
   };
   await Promise.all(redis.map((shard) => shard.save()));
   process.stdout.write(`marker: written ${writes} times\n`);

@@ -15,6 +15,7 @@ import { MirrorWorld } from '../support/mirror-world.ts';
 import { MysqlClient } from '../support/mysql-client.ts';
 import { temporaryFolder, testStack } from '../support/stack.ts';
 import { SyncWorkerProcesses } from '../support/sync-worker-processes.ts';
+import { mysqlUrl } from '../support/least-privilege.ts';
 
 const stack = await testStack();
 const client = new MysqlClient(stack);
@@ -104,7 +105,7 @@ test('rows of megabytes, more than MySQL sends in one read’s time, are brought
 
 describe('a table that cannot be a mirror', () => {
   const pool = new OriginPool({
-    url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}`,
+    url: mysqlUrl(stack.mysql),
     connections: 1,
     timeoutMs: 5_000,
     packets: true,
@@ -158,7 +159,7 @@ test('read-through, then a mirror, then read-through again, over the same keys: 
   const name = `s${randomBytes(4).toString('hex')}`;
   const stateFolder = join(temporaryFolder(), 'state');
   const settingsOf = (mode: 'read-through' | 'mirror'): GatewaySettings => ({
-    origin: { url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}` },
+    origin: { url: mysqlUrl(stack.mysql) },
     tables: { 'settings.items': { mode } },
     keyPrefix: `${name}:`,
     sync: { name, stateFolder },

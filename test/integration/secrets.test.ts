@@ -134,6 +134,7 @@ const ROUTES = [
   '/-/metrics',
   '/-/ring',
   '/-/ring/owner?key=secrets:test_users_1',
+  '/-/ring/story?key=test/users/8',
   '/-/docs/json',
   '/-/status',
 ];
@@ -151,12 +152,16 @@ async function answers(urls: readonly string[]): Promise<string[]> {
 }
 
 async function commands(file: string, env: NodeJS.ProcessEnv): Promise<string[]> {
-  const outputs: string[] = [];
-  for (const args of [['check'], ['dead-letters', 'list'], ['audit']]) {
-    const { stdout, stderr } = await runCommand([...args, '--config', file], env);
-    outputs.push(stdout, stderr);
-  }
-  return outputs;
+  const each = [
+    ['check'],
+    ['dead-letters', 'list'],
+    ['audit'],
+    ['position'],
+    ['ring', 'plan', '--remove', 'primary/guarded', '--count'],
+    ['ring', 'remove', 'primary/guarded', '--dry-run'],
+  ];
+  const outcomes = await Promise.all(each.map((args) => runCommand([...args, '--config', file], env)));
+  return outcomes.flatMap(({ stdout, stderr }) => [stdout, stderr]);
 }
 
 test('servers that take them', async () => {

@@ -1,6 +1,6 @@
 /**
  * Every way to reach a server that the configuration knows: TLS with a private authority, a database number, a socket,
- * a Sentinel group; and TLS to MySQL.
+ * a Sentinel group, with TLS all the way; and TLS to MySQL.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -35,30 +35,20 @@ function overOneShard(
   return startGateway(stack, { tables, rings: [{ name: 'primary', shards: { r1: endpoint } }], ...settings });
 }
 
+/** To the port, to primaries and to replicas. */
+const tlsArgs = (port: number) => {
+  const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca];
+  return ['--tls-port', String(port), ...files, '--tls-auth-clients', 'no', '--tls-replication', 'yes'];
+};
+
 async function assertStoredThenHit(gateway: TestGateway): Promise<void> {
   assert.ok(cacheStatusOf(await gateway.get('/test/users/8')).stored);
   assert.ok(cacheStatusOf(await gateway.get('/test/users/8')).hit);
 }
 
 test('TLS to Redis: with the authority named it is used; without, or to a plain port, it is out of use', async () => {
-  const plain = await chooseFreePort();
-  const tlsArgs = [
-    '--tls-cert-file',
-    cert,
-    '--tls-key-file',
-    key,
-    '--tls-ca-cert-file',
-    ca,
-    '--tls-auth-clients',
-    'no',
-  ];
-  const tlsPort = await chooseFreePort();
-  const redis = await startRedis({
-    folder,
-    name: 'tls',
-    port: plain,
-    args: ['--tls-port', String(tlsPort), ...tlsArgs],
-  });
+  const [plain, tlsPort] = [await chooseFreePort(), await chooseFreePort()];
+  const redis = await startRedis({ folder, name: 'tls', port: plain, args: tlsArgs(tlsPort) });
   after(() => redis.stop());
   await assertStoredThenHit(await overOneShard(`rediss://127.0.0.1:${tlsPort}?ca=${encodeURIComponent(ca)}`));
   for (const url of [`rediss://127.0.0.1:${tlsPort}`, `rediss://127.0.0.1:${plain}?ca=${encodeURIComponent(ca)}`]) {
@@ -93,23 +83,34 @@ test('a Unix socket', async () => {
   await assertStoredThenHit(await overOneShard(`unix://${socket}`));
 });
 
-test('a Sentinel group: the gateway finds the primary though the first Sentinel hangs, and the new one after a failover', async () => {
-  const [first, second] = [await startRedis({ folder, name: 's1' }), await startRedis({ folder, name: 's2' })];
+test('a Sentinel group: by TLS the gateway finds the primary though the first Sentinel hangs, and the new one after a failover', async () => {
+  const ports = [await chooseFreePort(), await chooseFreePort(), await chooseFreePort()] as const;
+  const [first, second] = [
+    await startRedis({ folder, name: 's1', args: tlsArgs(ports[0]) }),
+    await startRedis({ folder, name: 's2', args: tlsArgs(ports[1]) }),
+  ];
   after(() => Promise.all([first.stop(), second.stop()]));
   const admin = new Redis(second.port);
   after(() => admin.disconnect());
-  await admin.replicaof('127.0.0.1', first.port);
-  const { port, client: sentinel } = await startSentinel(folder, first.port);
+  await admin.replicaof('127.0.0.1', ports[0]);
+  const { client: sentinel } = await startSentinel(folder, ports[0], tlsArgs(ports[2]));
   // The one listed first hangs: it takes connections and says nothing.
   const hung = createServer(() => undefined).listen(0, '127.0.0.1');
   await once(hung, 'listening');
   after(() => hung.close());
   const { port: silent } = hung.address() as AddressInfo;
 
-  const gateway = await overOneShard({
-    sentinel: { group: 'g', sentinels: [`127.0.0.1:${silent}`, `127.0.0.1:${port}`] },
+  const byTls = (tls: object) => ({
+    sentinel: { group: 'g', sentinels: [`127.0.0.1:${silent}`, `localhost:${ports[2]}`], tls },
   });
+  const gateway = await overOneShard(byTls({ caFile: ca }));
   await assertStoredThenHit(gateway);
+  const named = await overOneShard(byTls({ caFile: ca, servername: 'localhost' }));
+  await assertStoredThenHit(named);
+  for (const tls of [{}, { caFile: ca, servername: 'elsewhere.example' }]) {
+    const untrusting = await overOneShard(byTls(tls));
+    assert.match(cacheStatusOf(await untrusting.get('/test/users/8')).text, /unstored=no-shard/);
+  }
   // The replica is known and in step before it has to take over.
   const giveUpAt = performance.now() + 30_000;
   const eventually = async (what: string, holds: () => Promise<boolean>) => {

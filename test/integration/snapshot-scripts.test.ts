@@ -12,6 +12,7 @@ import { decodeStamp } from '../../shared/stamp/stamp.ts';
 import { versionOf } from '../../shared/version/version.ts';
 import { type SnapshotProgress, SnapshotLost, SnapshotShard } from '../../sync-worker/snapshot/snapshot-shard.ts';
 import { testStack } from '../support/stack.ts';
+import { redisUrl } from '../support/least-privilege.ts';
 
 const SHAPE = 'shape--1';
 const TABLE = 'shop.users(id) mirror x2';
@@ -39,7 +40,7 @@ class Place {
   readonly shard = new Shard({
     name: 'r1',
     ring: 'primary',
-    endpoint: `redis://127.0.0.1:${port}`,
+    endpoint: redisUrl(port),
     followed: { stampKey: this.stamp },
     timeoutMs: 2_000,
     failuresToOpen: 3,

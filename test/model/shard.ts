@@ -8,6 +8,7 @@ import { encodeEntry, type Entry } from '../../shared/entry/entry.ts';
 import { decodeMirrorEntry, type MirrorEntry } from '../../shared/entry/mirror-entry.ts';
 import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
+import { LEASE_TTL_MS_MAX } from '../../shared/origin/bounded-reads.ts';
 import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
 import type { LeaseOver } from '../../shared/shard/shard.ts';
 import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
@@ -94,7 +95,7 @@ export class ModelShard {
   async lease(key: RowKey, token: string, ring: Ring, over: LeaseOver, now: number): Promise<LeaseReply> {
     const entry = this.entryKey(key);
     const followed = { table: key.table, ring: ring.hash, stampKey: this.#stamp };
-    const terms = { followed, shape: SHAPE, leaseTtlMs: FOR_EVER_MS, over };
+    const terms = { followed, shape: SHAPE, leaseTtlMs: LEASE_TTL_MS_MAX, over };
     const [reply] = await runLeases(this.#redis, terms, [{ entryKey: entry, token }], now);
     if (reply === undefined) throw new Error('no reply for the row');
     return reply.kind === 'lease' ? { kind: 'lease', base: reply.base as LeaseBase } : reply;

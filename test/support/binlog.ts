@@ -8,6 +8,7 @@ import type { LogPosition } from '../../shared/version/version.ts';
 import type { BinlogEvent } from '../../sync-worker/capture/binlog/binlog-event.ts';
 import { BinlogLost } from '../../sync-worker/capture/binlog/binlog-lost.ts';
 import { BinlogReader, type BinlogReaderOptions } from '../../sync-worker/capture/binlog/binlog-reader.ts';
+import { mysqlUrl } from './least-privilege.ts';
 
 export interface Address {
   readonly host: string;
@@ -48,7 +49,7 @@ export class Following {
   constructor({ host, port }: Address, options: FollowOptions) {
     serverIds += 1;
     this.reader = new BinlogReader({
-      url: `mysql://root@${host}:${port}`,
+      url: mysqlUrl({ host, port }),
       serverId: serverIds,
       follows: () => true,
       bufferBytesMax: 1_000_000,

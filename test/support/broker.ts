@@ -26,6 +26,7 @@ import { type RabbitmqServer, startRabbitmq } from '../../stack/rabbitmq.ts';
 import { needServer } from '../../stack/server-binaries.ts';
 import { ApplyService } from '../../sync-worker/apply/apply-service.ts';
 import type { ShardApplyStatus } from '../../sync-worker/apply/status.ts';
+import { redisUrl } from './least-privilege.ts';
 
 export const RING_HASH = 'hash-of-ring';
 export const TABLE = 'test.users(uid)';
@@ -48,10 +49,7 @@ export interface BrokerSettings {
 export function brokerConfig({ url, shards = { r1: 1 }, ...settings }: BrokerSettings): SyncedConfig {
   const name = settings.name ?? `t${randomBytes(4).toString('hex')}`;
   const { queueType = 'classic', backlogMebibytesMax = 64 } = settings;
-  const endpoints = Object.entries(shards).map(([shard, at]) => [
-    shard,
-    typeof at === 'number' ? `redis://127.0.0.1:${at}` : at,
-  ]);
+  const endpoints = Object.entries(shards).map(([shard, at]) => [shard, typeof at === 'number' ? redisUrl(at) : at]);
   const config = {
     origin: { url: 'mysql://nobody@127.0.0.1' },
     rings: [{ name: 'primary', shards: Object.fromEntries(endpoints) as Record<string, Endpoint> }],

@@ -5,13 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import type { RingfillProcess } from '../../stack/ringfill-process.ts';
 import { until } from './broker.ts';
 import { gatewayConfig, type GatewaySettings } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
+import { mysqlUrl, redisUrl, startOwnRedis } from './least-privilege.ts';
 
 const SHARDS = { primary: ['r1', 'r2', 'r3'], fallback: ['f1', 'f2'] } as const;
 const CAUGHT_UP_WITHIN_MS = 60_000;
@@ -28,7 +29,7 @@ export async function openDashboardWorld(stack: TestStack): Promise<DashboardWor
   const servers = await Promise.all(
     Object.values(SHARDS)
       .flat()
-      .map((name) => startRedis({ folder, name })),
+      .map((name) => startOwnRedis({ folder, name })),
   );
   after(() => Promise.all(servers.map((server) => server.stop())));
   const shards = Object.fromEntries(servers.map((server) => [server.name, server]));
@@ -36,14 +37,14 @@ export async function openDashboardWorld(stack: TestStack): Promise<DashboardWor
   const settings: GatewaySettings = {
     // The shards are its own.
     keyPrefix: '',
-    origin: { url: `mysql://root@${stack.mysql.host}:${stack.mysql.port}` },
+    origin: { url: mysqlUrl(stack.mysql) },
     tables: {
       'test.users': { columns: { deny: ['email'] } },
       'shop.orders': { mode: 'mirror' },
     },
     rings: Object.entries(SHARDS).map(([ring, names]) => ({
       name: ring,
-      shards: Object.fromEntries(names.map((shard) => [shard, shards[shard]?.url ?? ''])),
+      shards: Object.fromEntries(names.map((shard) => [shard, redisUrl(shards[shard]?.port ?? 0)])),
     })),
     defaults: { warmOneIn: 10 },
     sync: { name, stateFolder: join(folder, 'state') },

@@ -8,7 +8,7 @@ import { Gateway } from '../../gateway/gateway.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { createLog, type Log } from '../../shared/telemetry/log.ts';
-import { REDIS_LOGIN } from './least-privilege.ts';
+import { redisUrl } from './least-privilege.ts';
 import type { TestStack } from './stack.ts';
 
 export interface GatewaySettings {
@@ -75,9 +75,7 @@ export function ringsOf({ redis }: TestStack): Config['rings'] {
   return (['primary', 'fallback'] as const).map((ring) => ({
     name: ring,
     shards: Object.fromEntries(
-      redis
-        .filter((shard) => shard.ring === ring)
-        .map(({ shard, port }) => [shard, `redis://${REDIS_LOGIN}127.0.0.1:${port}`]),
+      redis.filter((shard) => shard.ring === ring).map(({ shard, port }) => [shard, redisUrl(port)]),
     ),
   }));
 }

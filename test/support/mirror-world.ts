@@ -20,6 +20,7 @@ import { startGatewayProcesses } from './gateway-processes.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
 import { tellOnFailure } from './tell-on-failure.ts';
+import { mysqlUrl } from './least-privilege.ts';
 
 export interface MirrorOptions {
   readonly stack: TestStack;
@@ -118,7 +119,7 @@ export class MirrorWorld {
       origin: { url: `mysql://${db}:reader@${host}:${mysqlPort}`, schemaReloadSeconds: 1 },
       tables: { [`${db}.items`]: { mode: 'mirror', ...table } },
       keyPrefix: `${db}:`,
-      sync: { name: db, stateFolder: join(folder, 'state'), originUrl: `mysql://root@${host}:${mysqlPort}`, ...sync },
+      sync: { name: db, stateFolder: join(folder, 'state'), originUrl: mysqlUrl(stack.mysql, mysqlPort), ...sync },
     };
     const { text } = gatewayConfig(stack, settings);
     const config = parseConfig(text, 'test') as SyncedConfig;

@@ -17,6 +17,7 @@ import { Random } from '../model/random.ts';
 import { memoryLog, type SyncedConfig, until } from './broker.ts';
 import { gatewayConfig } from './gateway.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
+import { mysqlUrl } from './least-privilege.ts';
 
 export interface ToldEvent {
   readonly binlog: string;
@@ -98,7 +99,7 @@ export class OutletsWorld {
     await mysql.query(ITEMS);
     const named = (value: object) => JSON.parse(JSON.stringify(value).replaceAll('{db}', db)) as object;
     const { text } = gatewayConfig(stack, {
-      origin: { url: `mysql://root@${host}:${port}` },
+      origin: { url: mysqlUrl(stack.mysql) },
       tables: (tables === undefined
         ? { [`${db}.items`]: { columns: { deny: ['secret'] } } }
         : named(tables)) as Config['tables'],

@@ -9,10 +9,17 @@ export interface Sentinel {
   readonly client: Redis;
 }
 
-/** Stopped when the test ends. It decides alone, half a second after the primary has gone quiet. */
-export async function startSentinel(folder: string, primaryPort: number): Promise<Sentinel> {
+/**
+ * Stopped when the test ends. It decides alone, half a second after the primary has gone quiet.
+ * @param args further ones of redis-server.
+ */
+export async function startSentinel(
+  folder: string,
+  primaryPort: number,
+  args: readonly string[] = [],
+): Promise<Sentinel> {
   const name = `sentinel-of-${primaryPort}`;
-  const server = await stack.startSentinel({ folder, name, group: 'g', primaryPort, downAfterMs: 500 });
+  const server = await stack.startSentinel({ folder, name, group: 'g', primaryPort, downAfterMs: 500, args });
   after(() => server.stop());
   const { host, port } = server;
   const client = new Redis({ host, port, retryStrategy: () => 100, maxRetriesPerRequest: 50 });

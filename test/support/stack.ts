@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { loadDemoData } from '../../stack/demo-data/load.ts';
 import { startStack } from '../../stack/stack.ts';
-import { allowOnRedis } from './least-privilege.ts';
+import { allowOnMysql, allowOnRedis, isAllowedOn } from './least-privilege.ts';
 
 export interface TestStack {
   readonly mysql: {
@@ -37,6 +37,7 @@ export async function startTestStack(folder: string): Promise<StartedStack> {
   });
   try {
     await loadDemoData(stack.mysql);
+    await allowOnMysql(stack.mysql, stack.mysql.flavour);
     await Promise.all(stack.shards.map(({ server }) => allowOnRedis(server.port)));
   } catch (error) {
     await stack.stop();
@@ -56,7 +57,11 @@ export async function startTestStack(folder: string): Promise<StartedStack> {
 /** Call it at the top of a test file. */
 export async function testStack(): Promise<TestStack> {
   const given = process.env[STACK_VARIABLE];
-  if (given !== undefined) return JSON.parse(given) as TestStack;
+  if (given !== undefined) {
+    const shared = JSON.parse(given) as TestStack;
+    for (const { port } of [shared.mysql, ...shared.redis]) isAllowedOn(port);
+    return shared;
+  }
   const folder = temporaryFolder();
   const stack = await startTestStack(folder);
   after(() => stack.stop());

@@ -15,6 +15,7 @@ import { type ApplyOutcome, Shard } from '../../shared/shard/shard.ts';
 import { ringHash } from '../../shared/ring/ring-hash.ts';
 import { versionOf } from '../../shared/version/version.ts';
 import type { TestStack } from './stack.ts';
+import { redisUrl } from './least-privilege.ts';
 
 export const EPOCH = 1_700_000_000;
 
@@ -48,7 +49,7 @@ export class Stamps {
       const shard = new Shard({
         name,
         ring,
-        endpoint: `redis://127.0.0.1:${port}`,
+        endpoint: redisUrl(port),
         followed: { stampKey: stampKey(keyPrefix) },
         timeoutMs: 2_000,
         failuresToOpen: 3,

@@ -19,13 +19,13 @@ import { floorOf, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 import { createLog } from '../../shared/telemetry/log.ts';
 import { epochOf, type LogPosition, versionOf } from '../../shared/version/version.ts';
 import { type MysqlServer, startMysql } from '../../stack/mysql.ts';
-import { type RedisServer, startRedis } from '../../stack/redis.ts';
+import type { RedisServer } from '../../stack/redis.ts';
 import * as ringfill from '../../stack/ringfill-process.ts';
 import { type OwnBroker, redisAt, startOwnBroker, stampOf, type SyncedConfig, until } from './broker.ts';
 import { type Patch, patchedCopy } from './patched-copy.ts';
 import { gatewayConfig, type GatewaySettings, startGateway } from './gateway.ts';
 import { startGatewayProcesses } from './gateway-processes.ts';
-import { accountFor, allowOnRedis } from './least-privilege.ts';
+import { accountFor, allowOnMysql, startOwnRedis } from './least-privilege.ts';
 import { temporaryFolder, type TestStack } from './stack.ts';
 import { SyncWorkerProcesses } from './sync-worker-processes.ts';
 
@@ -92,11 +92,11 @@ export async function startOwnServers(): Promise<OwnServers> {
   const [mysql, broker, r1, r2, f1] = await Promise.all([
     started(startMysql({ folder })),
     startOwnBroker(folder),
-    started(startRedis({ folder, name: 'r1' })),
-    started(startRedis({ folder, name: 'r2' })),
-    started(startRedis({ folder, name: 'f1' })),
+    started(startOwnRedis({ folder, name: 'r1' })),
+    started(startOwnRedis({ folder, name: 'r2' })),
+    started(startOwnRedis({ folder, name: 'f1' })),
   ]);
-  await Promise.all([r1, r2, f1].map(({ port }) => allowOnRedis(port)));
+  await allowOnMysql(mysql, mysql.flavour);
   const stack: TestStack = {
     mysql,
     rabbitmq: broker.server,

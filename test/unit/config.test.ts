@@ -427,6 +427,9 @@ test('text that is not YAML is refused with line and column, and never quoted', 
   const alias = only(VALID.replace('{}', '{ttlSeconds: *hunter2}'));
   assert.equal(alias.code, 'config-unreadable');
   assert.match(alias.message, /put quotes around a value that begins with \* or &/);
+  // Resolved, these would take minutes.
+  const circles = only(`${VALID}\ncircles: &a [${'*a, '.repeat(2_000)}*a]\n`);
+  assert.deepEqual([circles.code, /stands within what it names/.test(circles.message)], ['config-unreadable', true]);
   assert.match(only(`${VALID}tables: {}\n`).message, /unique/);
 });
 

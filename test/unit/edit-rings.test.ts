@@ -296,6 +296,10 @@ test('a diff shows the lines around a change, and no password', () => {
     "{sentinelPassword: 'hunter2, and more', db: 1}",
     'x: {r1: redis://:hunter2@a, r2: redis://u:hunter2@b}',
     '"password":"hunter2"',
+    '{"a":"redis://u:${PW}@h:1","b":"redis://u:hunter2@h:1","c":"redis://u:${PW}@h"}',
+    'a: redis://u:hunter2${PW}@h',
+    `a: redis://u:hun"hunter2'@h@h`,
+    'password: hunter2${PW}',
   ]) {
     assert.doesNotMatch(withoutSecrets(line), /hunter2/);
   }

@@ -5,7 +5,8 @@
 --         "lost"    the lease is gone or another's: whatever was read may be older than what is here
 --         "stored"
 local function fill(entry, lease, token, bytes, ttl)
-  if redis.call('GET', lease) ~= token then
+  -- pcall: a value of another type is nobody's lease; it must not fail the other rows.
+  if redis.pcall('GET', lease) ~= token then
     return 'lost'
   end
   redis.call('SET', entry, bytes, 'PX', ttl)

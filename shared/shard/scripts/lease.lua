@@ -1,6 +1,6 @@
 -- LEASE for a followed table: who may fill these entries, and from which stamp on?
 --   KEYS  stamp; for each row: entry, lease
---   ARGV  followed table, ring, shape, now (ms since 1970), lease TTL (ms), over what:
+--   ARGV  followed table, ring, shape, now (ms since 1970), lease TTL and the longest that any has (ms), over what:
 --         "nothing" fresh, "entry": fill although the entry is fresh, "lease": likewise, out of another's hands;
 --         for each row: token
 --   ->    for each row:
@@ -8,7 +8,8 @@
 --         {"entry", bytes}              someone was faster
 --         {"busy"}                      another holds the lease
 --         {"lease", S0, origin, gtid}   yours; what is read from now on may be stored if it includes S0
-local followed, ring, shape, now, leaseTtl, over = unpack(ARGV, 1, 6)
+--         {"forged", S0, origin, gtid}  likewise, in the place of what no gateway can have put there
+local followed, ring, shape, now, leaseTtl, longest, over = unpack(ARGV, 1, 7)
 local stamp = readStamp(KEYS[1])
 local floor = stamp and floorOf(stamp, followed, ring)
 
@@ -33,11 +34,18 @@ local function take(entry, lease, token)
   if redis.call('SET', lease, token .. stamp.to, 'NX', 'PX', leaseTtl) then
     return taken
   end
+  -- Every lease runs out. What does not would keep the row from being stored for as long as it lies here.
+  local left = redis.call('PTTL', lease)
+  if left == -1 or left > tonumber(longest) then
+    redis.call('SET', lease, token .. stamp.to, 'PX', leaseTtl)
+    taken[1] = 'forged'
+    return taken
+  end
   return {'busy'}
 end
 
 local outcomes = {}
 for row = 1, (#KEYS - 1) / 2 do
-  outcomes[row] = take(KEYS[2 * row], KEYS[2 * row + 1], ARGV[6 + row])
+  outcomes[row] = take(KEYS[2 * row], KEYS[2 * row + 1], ARGV[7 + row])
 end
 return outcomes

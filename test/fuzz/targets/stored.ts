@@ -133,7 +133,7 @@ function withBuffers(value: unknown): unknown {
 
 const reply: Target = {
   name: 'reply',
-  words: ['["lease"', '["entry"', '["busy"]', '["off"]', '[]', 'null', '[null,', '[[null,[', VERSION],
+  words: ['["lease"', '["forged"', '["entry"', '["busy"]', '["off"]', '[]', 'null', '[null,', '[[null,[', VERSION],
   run(input) {
     const given = replyOf(input);
     const [lease] = unlessRefused(() => leasesIn([given], 1), UnfitReply) ?? [];

@@ -7,7 +7,7 @@ import type { Config, SyncConfig } from '../../../shared/config/schema.ts';
 import { seededRandom } from '../../../stack/demo-data/seeded-random.ts';
 import { type MysqlServer, startMysql } from '../../../stack/mysql.ts';
 import type { RabbitmqServer } from '../../../stack/rabbitmq.ts';
-import { type RedisServer, startRedis } from '../../../stack/redis.ts';
+import type { RedisServer } from '../../../stack/redis.ts';
 import { startOwnBroker } from '../broker.ts';
 import { gatewayConfig, startGateway } from '../gateway.ts';
 import { startGatewayProcesses } from '../gateway-processes.ts';
@@ -15,6 +15,7 @@ import type { TestStack } from '../stack.ts';
 import { type DrillShard, SHARDS } from './schedule.ts';
 import { creation, DRILL_DB, DRILL_TABLES } from './tables.ts';
 import { DrillWorkers } from './workers.ts';
+import { allowOnMysql, mysqlUrl, startOwnRedis } from '../least-privilege.ts';
 
 export interface InstalledShard {
   readonly name: DrillShard;
@@ -58,7 +59,7 @@ export async function install(
   const [mysql, { server: broker }, ...servers] = await Promise.all([
     started(startMysql({ folder })),
     startOwnBroker(folder),
-    ...SHARDS.map((name) => started(startRedis({ folder, name, ...(name === 'kept' && WRITES_ALL_IT_ANSWERS) }))),
+    ...SHARDS.map((name) => started(startOwnRedis({ folder, name, ...(name === 'kept' && WRITES_ALL_IT_ANSWERS) }))),
   ]);
   const shards = SHARDS.map((name, index): InstalledShard => {
     const server = servers[index] as RedisServer;
@@ -71,6 +72,7 @@ export async function install(
   const root = await createConnection({ host: mysql.host, port: mysql.port, user: 'root' });
   for (const statement of creation(seededRandom(seed))) await root.query(statement);
   await root.end();
+  await allowOnMysql(mysql, mysql.flavour);
 
   const stack: TestStack = {
     mysql,
@@ -78,7 +80,7 @@ export async function install(
     redis: shards.map(({ name, ring, server }) => ({ shard: name, ring, port: server.port })),
   };
   const settings = {
-    origin: { url: `mysql://root@${mysql.host}:${mysql.port}`, timeoutMs: 5_000 },
+    origin: { url: mysqlUrl(mysql), timeoutMs: 5_000 },
     shards: { timeoutMs: 1_000 },
     keyPrefix: 'drill:',
     tables: Object.fromEntries(DRILL_TABLES.map(({ name, strategy }) => [`${DRILL_DB}.${name}`, { strategy }])),
