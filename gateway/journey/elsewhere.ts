@@ -42,17 +42,17 @@ const NOWHERE: readonly Candidate<ShardPort>[] = [];
 
 function placesElsewhere(
   { layers, now, refillMs }: Ports,
-  { cacheKey, table }: RowRequest,
+  { place, table }: RowRequest,
   { layer, shard }: Candidate<ShardPort>,
   trust: Trust,
 ): readonly Candidate<ShardPort>[] {
-  const owners = layers.owners(cacheKey, layer);
+  const owners = layers.owners(place, layer);
   const formers = owners.length === 1 ? NOWHERE : owners.filter((candidate) => candidate.shard !== shard);
   const next = layer + 1;
   if (next >= layers.depth) return formers;
   const lostAt = trust.kind === 'by-ttl' ? undefined : trust.stamp.lostAt;
   const hasLost = lostAt !== undefined && now() - lostAt < refillMs;
-  return next < table.settings.copies || hasLost ? [...formers, ...layers.owners(cacheKey, next)] : formers;
+  return next < table.settings.copies || hasLost ? [...formers, ...layers.owners(place, next)] : formers;
 }
 
 /** Throws ShardUnavailable. */

@@ -140,7 +140,7 @@ async function store(
 function copyOn(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
   const copies = Math.min(request.table.settings.copies, ports.layers.depth);
   for (let layer = 0; layer < copies; layer += 1) {
-    if (layer !== from.layer) ports.copies.start(ports, request, from, ports.layers.owner(request.cacheKey, layer));
+    if (layer !== from.layer) ports.copies.start(ports, request, from, ports.layers.owner(request.place, layer));
   }
 }
 

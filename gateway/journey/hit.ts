@@ -117,7 +117,7 @@ function isDrawn({ random }: Ports, { settings: { warmOneIn } }: ExposedTable): 
 /** What is read often is read of the next layer as soon as its shard is lost: it should be there. */
 function warmFallback(ports: Ports, request: RowRequest, from: Candidate<ShardPort>): void {
   const next = from.layer + 1;
-  if (next < ports.layers.depth) ports.copies.warm(ports, request, from, ports.layers.owner(request.cacheKey, next));
+  if (next < ports.layers.depth) ports.copies.warm(ports, request, from, ports.layers.owner(request.place, next));
 }
 
 /** While its changes are followed, a row need not be read again to be known. */

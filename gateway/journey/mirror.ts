@@ -68,7 +68,7 @@ async function askShards(ports: Ports, request: RowRequest): Promise<Asked> {
   const { table, cacheKey, terms } = request;
   const reasons = new Map<string, Unknowing>();
   const lost: Lost[] = [];
-  for (const candidate of ports.layers.routed(cacheKey, table.settings.mirrored ?? EVERY_LAYER)) {
+  for (const candidate of ports.layers.routed(request.place, table.settings.mirrored ?? EVERY_LAYER)) {
     const { shard } = candidate;
     try {
       const read = await readAfterWrite(ports, request, candidate, () => shard.readMirrored(cacheKey));

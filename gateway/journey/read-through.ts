@@ -64,7 +64,7 @@ async function throughLayers(
   asked: Asked | undefined,
 ): Promise<Answer> {
   for (let layer = 0; layer < ports.layers.depth; layer += 1) {
-    for (const candidate of ports.layers.owners(request.cacheKey, layer)) {
+    for (const candidate of ports.layers.owners(request.place, layer)) {
       const wasAsked = candidate === asked?.candidate;
       if (!wasAsked && candidate.shard.state === 'down') continue;
       const near = wasAsked ? undefined : nearHit(ports, request, candidate);

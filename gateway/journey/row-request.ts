@@ -1,5 +1,6 @@
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
+import { placeOf } from '../../shared/ring/continuum.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
 import type { WritePosition } from '../../shared/stamp/write-position.ts';
 import type { ShardPort } from './ports.ts';
@@ -9,6 +10,8 @@ export interface RowRequest {
   readonly table: ExposedTable;
   readonly id: RowId;
   readonly cacheKey: string;
+  /** Of the key in the hash space. */
+  readonly place: number;
   /** Of the first layer; looked up once for all who ask for the row. */
   readonly owner: Candidate<ShardPort>;
   readonly terms: Terms;
@@ -33,5 +36,6 @@ export const ANY_TERMS: Terms = { noCache: false, noStore: false, onlyIfCached: 
 /** For whoever accepts any answer. */
 export function onAnyTerms(table: ExposedTable, id: RowId, layers: Layers<ShardPort>): RowRequest {
   const cacheKey = table.cacheKey(id);
-  return { table, id, cacheKey, owner: layers.owner(cacheKey, 0), terms: ANY_TERMS };
+  const place = placeOf(cacheKey);
+  return { table, id, cacheKey, place, owner: layers.owner(place, 0), terms: ANY_TERMS };
 }

@@ -7,7 +7,6 @@
  */
 import { hash } from 'node:crypto';
 import HashRing from 'hashring';
-import { RecentMap } from '../collections/recent-map.ts';
 
 /**
  * - `balanced`: 8,000 points a shard; the busiest shard has at most 1.05 of its share.
@@ -20,11 +19,6 @@ export const POINTS_PER_SHARD: Readonly<Record<Placement, number>> = { balanced:
 
 /** Each digest of a shard's name gives four points (as in libketama). */
 const POINTS_PER_DIGEST = 4;
-
-/** How many keys' owners are remembered, at least; twice as many at most. 100,000 keys of 30 characters take about 10 MB. */
-const REMEMBERED_KEYS = 100_000;
-/** Longer keys are looked up each time: anybody can ask for long ones, and nobody asks for them often. */
-const REMEMBERED_LENGTH_MAX = 256;
 
 /** How many places there are. */
 export const HASH_SPACE = 2 ** 32;
@@ -40,7 +34,6 @@ export class Continuum {
   /** Ascending; the point at index i is of shard `#shardAt[i]`. */
   readonly #points: Uint32Array;
   readonly #shardAt: Uint16Array;
-  readonly #remembered = new RecentMap<string, string>(REMEMBERED_KEYS);
 
   /**
    * @param shards names, at least one; their order does not matter.
@@ -53,12 +46,7 @@ export class Continuum {
   }
 
   owner(key: string): string {
-    if (key.length > REMEMBERED_LENGTH_MAX) return this.ownerAt(placeOf(key));
-    const remembered = this.#remembered.get(key);
-    if (remembered !== undefined) return remembered;
-    const owner = this.ownerAt(placeOf(key));
-    this.#remembered.set(key, owner);
-    return owner;
+    return this.ownerAt(placeOf(key));
   }
 
   /** The owner of a place in the hash space: the first point at or after it, round the ring. */

@@ -8,7 +8,7 @@
 import { continuumOf } from './continua.ts';
 import { type Continuum, type Placement, placeOf } from './continuum.ts';
 import { ringHash } from './ring-hash.ts';
-import type { Route } from './route.ts';
+import { EVERY_LAYER, type Route } from './route.ts';
 
 /** A shard where a key may lie. */
 export interface Candidate<Shard> {
@@ -42,6 +42,9 @@ export interface Layer<Shard> {
   readonly rings: readonly string[];
 }
 
+/** A key, or its place in the hash space (`placeOf`) for whoever knows it already. */
+export type Placed = string | number;
+
 export class Layers<Shard> {
   readonly layers: readonly Layer<Shard>[];
   readonly #places: readonly LayerPlaces<Shard>[];
@@ -63,31 +66,24 @@ export class Layers<Shard> {
   }
 
   /** The key's owner in a layer, `0 <= layer < depth`. */
-  owner(key: string, layer: number): Candidate<Shard> {
+  owner(key: Placed, layer: number): Candidate<Shard> {
     return this.owners(key, layer)[0] as Candidate<Shard>;
   }
 
   /** The key's owner in a layer, and then those by its former definitions, each once. */
-  owners(key: string, layer: number): readonly Candidate<Shard>[] {
-    return (this.#places[layer] as LayerPlaces<Shard>).of(key);
+  owners(key: Placed, layer: number): readonly Candidate<Shard>[] {
+    return (this.#places[layer] as LayerPlaces<Shard>).at(placed(key));
   }
 
   /** The owners in each layer, in order. */
-  candidates(key: string): Candidate<Shard>[] {
-    return this.#places.flatMap((places) => places.of(key));
+  candidates(key: Placed): Candidate<Shard>[] {
+    return this.routed(key, EVERY_LAYER);
   }
 
   /** Those that a route leaves, in order. */
-  routed(key: string, route: Route): Candidate<Shard>[] {
-    return route.kind === 'shard'
-      ? this.#named(route.name)
-      : this.#places.slice(0, route.count).flatMap((places) => places.of(key));
-  }
-
-  /** The same for whoever sees each key once, such as a change: nothing is remembered, and the key is hashed once. */
-  routedOnce(key: string, route: Route): Candidate<Shard>[] {
+  routed(key: Placed, route: Route): Candidate<Shard>[] {
     if (route.kind === 'shard') return this.#named(route.name);
-    const place = placeOf(key);
+    const place = placed(key);
     return this.#places.slice(0, route.count).flatMap((places) => places.at(place));
   }
 
@@ -101,6 +97,10 @@ export class Layers<Shard> {
     const candidate = this.#byName.get(shard);
     return candidate === undefined ? [] : [candidate];
   }
+}
+
+function placed(key: Placed): number {
+  return typeof key === 'number' ? key : placeOf(key);
 }
 
 /** Of one layer: where a key lies, by each of its definitions. */
@@ -134,11 +134,6 @@ class LayerPlaces<Shard> {
         return [shard, { layer, ring: name, shard: all.get(shard) as Shard, rings: standsIn }];
       }),
     );
-  }
-
-  of(key: string): readonly Candidate<Shard>[] {
-    if (this.#only !== undefined) return this.#ownerNamed(this.#only.owner(key));
-    return this.#ownersNamed(this.#continua.map((continuum) => continuum.owner(key)));
   }
 
   at(place: number): readonly Candidate<Shard>[] {

@@ -168,7 +168,7 @@ export class TableAudit {
     const byShard = new Map<AuditedShard, Suspect[]>();
     for (const id of ids) {
       const key = table.cacheKey(id);
-      for (const candidate of layers.routedOnce(key, this.#route)) {
+      for (const candidate of layers.routed(key, this.#route)) {
         const shard = this.#shards.get(candidate.shard) as AuditedShard;
         const suspect = { shard, key, id, belongs: true };
         const known = byShard.get(shard);
@@ -274,7 +274,7 @@ export class TableAudit {
     return keys.flatMap((key) => {
       const id = table.rowIdOf(key);
       if (id === undefined) return [];
-      const belongs = layers.routedOnce(key, this.#route).some((candidate) => candidate.shard === shard.shard);
+      const belongs = layers.routed(key, this.#route).some((candidate) => candidate.shard === shard.shard);
       return [{ shard, key, id, belongs }];
     });
   }
@@ -380,7 +380,7 @@ export class TableAudit {
   }
 
   #belongs(shard: AuditedShard, key: string): boolean {
-    return this.#options.layers.routedOnce(key, this.#route).some((candidate) => candidate.shard === shard.shard);
+    return this.#options.layers.routed(key, this.#route).some((candidate) => candidate.shard === shard.shard);
   }
 
   #compared(shard: AuditedShard, keys: number): void {

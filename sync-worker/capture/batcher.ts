@@ -98,7 +98,7 @@ export class Batcher<Shard> {
     );
     this.#lanes = lanes.flatMap((layer) => [...layer.values()]);
     this.#lanesOf = ({ key, table }) =>
-      layers.routedOnce(key, this.#routeOf(table)).map(({ layer, shard }) => lanes[layer]?.get(shard) as Lane<Shard>);
+      layers.routed(key, this.#routeOf(table)).map(({ layer, shard }) => lanes[layer]?.get(shard) as Lane<Shard>);
   }
 
   /** There is something that the next flush has to bring. */

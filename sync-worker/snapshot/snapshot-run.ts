@@ -332,7 +332,7 @@ export class SnapshotRun {
     const parts = new Map(this.#targets.map((target) => [target, [] as SnapshotRow[]]));
     for (const { id, body, proof } of rows) {
       const key = table.cacheKey(id);
-      for (const { shard } of layers.routedOnce(key, table.settings.mirrored ?? EVERY_LAYER)) {
+      for (const { shard } of layers.routed(key, table.settings.mirrored ?? EVERY_LAYER)) {
         const target = targets.get(shard);
         const chunk = target && begun.get(target);
         if (target === undefined || chunk === undefined) continue;
