@@ -151,7 +151,8 @@ async function generate(spec: LoadSpec): Promise<LoadSeen> {
       for (const now = performance.now(); dueAt <= Math.min(now, endsAt); dueAt += everyMs) {
         const ask = nextAsk(dueAt);
         if (ask === undefined) break;
-        const line = idle.pop();
+        // In turn: a connection that never asks is closed by the server after a while.
+        const line = idle.shift();
         if (line === undefined) due.push(ask);
         else send(line, ask);
       }
