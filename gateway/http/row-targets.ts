@@ -11,7 +11,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { ExposedTables } from '../../shared/origin/exposed-tables.ts';
 import type { TableSchema } from '../../shared/origin/table-schema.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
-import type { ShardPort } from '../journey/ports.ts';
+import type { ShardPort } from '../journey/shard-port.ts';
 import { onAnyTerms, type RowRequest } from '../journey/row-request.ts';
 import { parseTarget, refuseUnknownParameters, type RequestTarget } from './request-target.ts';
 

@@ -7,7 +7,8 @@ import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import { includesWrite, type WritePosition } from '../../shared/stamp/write-position.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Standing, standingOf } from './trust.ts';
 

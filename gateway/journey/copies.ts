@@ -16,7 +16,8 @@ import { keptMsOf } from '../../shared/fill/entry-to-store.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import { standingIn } from './after-write.ts';
 import { type FoundElsewhere, lookInto } from './elsewhere.ts';
-import type { CopiesPort, CopyOutcome, Ports, ShardPort } from './ports.ts';
+import type { CopiesPort, CopyOutcome, Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { followedAs, stampedTo } from './vouched.ts';
 

@@ -8,7 +8,8 @@
  */
 import { ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Life, lifeOf, type Trust } from './trust.ts';
 import { readVouched, type VouchedEntry } from './vouched.ts';

@@ -22,7 +22,8 @@ import type { HashReply } from '../../shared/shard/replies.ts';
 import { floorOf, isComplete, isTrusted, type Stamp } from '../../shared/stamp/stamp.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, foundAs, type Found, placeOf } from './answer.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { type SilentBecause, type Trust, trustOfSilent } from './trust.ts';
 

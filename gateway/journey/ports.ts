@@ -1,52 +1,15 @@
 /** What the journey needs of the world. */
-import type { Entry } from '../../shared/entry/entry.ts';
 import type { RowId } from '../../shared/key/row-id.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { LeaseBase, OriginRow } from '../../shared/origin/row-select.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
-import type { NearRead } from '../../shared/shard/near/near-shard.ts';
-import type { Reader, ShardRead } from '../../shared/shard/read-batch.ts';
-import type {
-  FillOutcome,
-  FollowedAs,
-  LeaseOutcome,
-  LeaseRequest,
-  ShardCondition,
-  ShardState,
-} from '../../shared/shard/shard.ts';
-import type { HashReply } from '../../shared/shard/replies.ts';
-import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
+import type { FillOutcome } from '../../shared/shard/shard.ts';
 import type { Answer } from './answer.ts';
 import type { AnsweredAhead } from './answered-ahead.ts';
 import type { Flights } from './flights.ts';
 import type { RowRequest } from './row-request.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { TrustRules } from './trust.ts';
-
-/** All but `name`, `state` and `condition` may throw ShardUnavailable. */
-export interface ShardPort {
-  readonly name: string;
-  readonly state: ShardState;
-  /** The state told more exactly, for whoever looks. */
-  readonly condition: ShardCondition;
-  read(cacheKey: string): Promise<ShardRead>;
-  /** The same without a promise. The reader must not throw. */
-  readFor(cacheKey: string, reader: Reader): void;
-  /** What `read` would bring, out of memory; nothing where it is not there. To be judged at once. Never throws. */
-  near(cacheKey: string): NearRead | undefined;
-  readMirrored(cacheKey: string): Promise<ShardRead<HashReply>>;
-  seenStamp(): Promise<SeenStamp | undefined>;
-  lease(cacheKey: string, request: LeaseRequest): Promise<LeaseOutcome>;
-  fill(
-    cacheKey: string,
-    token: string,
-    entry: Entry,
-    ttlMs: number,
-    followedAs: FollowedAs | undefined,
-  ): Promise<FillOutcome>;
-  release(cacheKey: string, token: string, entry: 'keep' | 'drop'): Promise<void>;
-  /** Takes the entry out, and holds its lease until it is released. @returns `was`: whether something lay there. */
-  invalidate(cacheKey: string, leaseTtlMs: number): Promise<{ readonly token: string; readonly was: boolean }>;
-}
 
 export interface OriginPort {
   /**

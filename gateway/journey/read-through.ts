@@ -18,13 +18,14 @@ import { OriginUnavailable, RequestRefused, ShardUnavailable } from '../../share
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
 import type { ShardRead } from '../../shared/shard/read-batch.ts';
-import type { LeaseOver } from '../../shared/shard/shard.ts';
+import type { LeaseOver } from '../../shared/shard/fill-scripts.ts';
 import { includes, readAfterWrite, standingIn } from './after-write.ts';
 import { type Answer, type ForwardReason, foundAs, foundIn, placeOf } from './answer.ts';
 import { findElsewhere } from './elsewhere.ts';
 import { collapsed, type Errand, fillUnderLease, flightName, unstored } from './fill.ts';
 import { type Held, heldIn, hitWith, nearHit, toldBy } from './hit.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Life, type Standing, type Trust, trustOfSilent } from './trust.ts';
 import { noteAnswered } from './vouched.ts';

@@ -3,7 +3,7 @@ import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import { placeOf } from '../../shared/ring/continuum.ts';
 import type { Candidate, Layers } from '../../shared/ring/layers.ts';
 import type { WritePosition } from '../../shared/stamp/write-position.ts';
-import type { ShardPort } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 
 /** One row that a client wants, and what it accepts. */
 export interface RowRequest {

@@ -2,10 +2,11 @@
 import { type Entry, type EntryHead, VERSION_ZERO } from '../../shared/entry/entry.ts';
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { FollowedAs } from '../../shared/shard/shard.ts';
+import type { FollowedAs } from '../../shared/shard/fill-scripts.ts';
 import { standingIn } from './after-write.ts';
 import type { Reached } from './answered-ahead.ts';
-import type { Ports, ShardPort } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { ShardPort } from './shard-port.ts';
 import type { RowRequest } from './row-request.ts';
 import { type Trust, usableEntry } from './trust.ts';
 

@@ -11,7 +11,8 @@
  */
 import { RequestRefused, ShardUnavailable } from '../../shared/errors/errors.ts';
 import type { Candidate } from '../../shared/ring/layers.ts';
-import type { Ports, ShardPort } from '../journey/ports.ts';
+import type { Ports } from '../journey/ports.ts';
+import type { ShardPort } from '../journey/shard-port.ts';
 import type { RowRequest } from '../journey/row-request.ts';
 import type { Invalidation, InvalidationOutcome } from '../ui/wire.ts';
 

@@ -2,7 +2,8 @@
 import type { ExposedTable } from '../../shared/origin/exposed-table.ts';
 import type { Layers } from '../../shared/ring/layers.ts';
 import { EVERY_LAYER } from '../../shared/ring/route.ts';
-import type { Ports, ShardPort } from '../journey/ports.ts';
+import type { Ports } from '../journey/ports.ts';
+import type { ShardPort } from '../journey/shard-port.ts';
 import { shardStanding, type TrustRules } from '../journey/trust.ts';
 import type { LayerNow } from '../ui/wire.ts';
 

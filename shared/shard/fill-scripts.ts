@@ -3,7 +3,19 @@ import type { Redis } from 'ioredis';
 import { leaseKey } from '../key/cache-key.ts';
 import { LEASE_TTL_MS_MAX } from '../origin/bounded-reads.ts';
 import { type FillReply, fillsIn, type LeaseReply, leasesIn } from './replies.ts';
-import type { FollowedAs, LeaseOver } from './shard.ts';
+
+/**
+ * What a lease may be taken over: `nothing` that is fresh; an `entry` although it is fresh; or even another's `lease`,
+ * whose read began earlier and must not be stored after ours.
+ */
+export type LeaseOver = 'nothing' | 'entry' | 'lease';
+
+/** As what a row is told of its changes: by the names in the stamp. */
+export interface FollowedAs {
+  readonly table: string;
+  /** The definition of the ring by which the key lies here. */
+  readonly ring: string;
+}
 
 /** How a table is followed there; nothing where it is not. */
 export interface FollowedThere extends FollowedAs {

@@ -29,7 +29,9 @@ import type { NearStore } from './near/near-store.ts';
 import { type Fetched, ReadBatch, type Reader, type ShardRead } from './read-batch.ts';
 import {
   type FillRow,
+  type FollowedAs,
   type FollowedThere,
+  type LeaseOver,
   type LeaseRow,
   type LeaseTerms,
   isFollowedAlike,
@@ -105,19 +107,6 @@ export interface NearOptions {
   readonly keyPrefix: string;
   /** Redis tells of changes; or it does not, and why: nothing where the shard is out of use. */
   readonly onFeed: (up: boolean, why: string | undefined) => void;
-}
-
-/**
- * What a lease may be taken over: `nothing` that is fresh; an `entry` although it is fresh; or even another's `lease`,
- * whose read began earlier and must not be stored after ours.
- */
-export type LeaseOver = 'nothing' | 'entry' | 'lease';
-
-/** As what a row is told of its changes: by the names in the stamp. */
-export interface FollowedAs {
-  readonly table: string;
-  /** The definition of the ring by which the key lies here. */
-  readonly ring: string;
 }
 
 export interface LeaseRequest {

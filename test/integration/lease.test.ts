@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { decodeEntry, type Entry, VERSION_ZERO } from '../../shared/entry/entry.ts';
-import { type LeaseOver, Shard } from '../../shared/shard/shard.ts';
+import type { LeaseOver } from '../../shared/shard/fill-scripts.ts';
+import { Shard } from '../../shared/shard/shard.ts';
 import { testStack } from '../support/stack.ts';
 import { redisUrl } from '../support/least-privilege.ts';
 

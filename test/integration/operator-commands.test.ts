@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { HeldStory, Invalidation, KeyStory, Status } from '../../client/index.ts';
 import { Gateway } from '../../gateway/gateway.ts';
-import type { ShardPort } from '../../gateway/journey/ports.ts';
+import type { ShardPort } from '../../gateway/journey/shard-port.ts';
 import type { RowRequest } from '../../gateway/journey/row-request.ts';
 import { invalidate } from '../../gateway/operations/invalidate.ts';
 import { newKey } from '../../shared/access/api-key.ts';

@@ -5,7 +5,7 @@
 import type { Entry } from '../../shared/entry/entry.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
 import { type Answered, AnsweredAhead } from '../../gateway/journey/answered-ahead.ts';
-import type { LeaseOver } from '../../shared/shard/shard.ts';
+import type { LeaseOver } from '../../shared/shard/fill-scripts.ts';
 import type { SeenStamp } from '../../shared/stamp/stamp-reader.ts';
 import type { Stamp } from '../../shared/stamp/stamp.ts';
 import { epochOf, versionOf } from '../../shared/version/version.ts';

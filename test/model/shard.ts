@@ -10,7 +10,7 @@ import { leaseKey, stampKey } from '../../shared/key/cache-key.ts';
 import type { LeaseBase } from '../../shared/origin/row-select.ts';
 import { LEASE_TTL_MS_MAX } from '../../shared/origin/bounded-reads.ts';
 import { runFills, runLeases } from '../../shared/shard/fill-scripts.ts';
-import type { LeaseOver } from '../../shared/shard/shard.ts';
+import type { LeaseOver } from '../../shared/shard/fill-scripts.ts';
 import type { Claim } from '../../sync-worker/snapshot/snapshot-shard.ts';
 import type { Ring, RowKey, Rows } from './keys.ts';
 
