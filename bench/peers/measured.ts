@@ -28,7 +28,7 @@ export interface PeersMeasured {
   readonly closed: ReadonlyMap<number, Rounds<Measured>>;
   /** By ids in a request. */
   readonly batches: ReadonlyMap<number, Rounds<Measured>>;
-  /** Half of ringfill's capacity. Requests/s. */
+  /** Half of ringfill's capacity, or of bare Fastify's where that is less. Requests/s. */
   readonly commonRate: number;
   readonly atCommonRate: Rounds<Open>;
   /** Each at half of its own capacity. */

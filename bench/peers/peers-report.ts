@@ -87,7 +87,7 @@ export function blocksOf({ peers: among, nginxConfiguration }: LineUp, measured:
     {
       kind: 'table',
       table: {
-        caption: `Latency from the due time at the same rate for all, half of ringfill’s capacity: ${commonRate} requests/s. Left out: whose capacity that nearly is.`,
+        caption: `Latency from the due time at the same rate for all, half of ringfill’s capacity or, where that is less, of Fastify’s: ${commonRate} requests/s. Left out: whose capacity that nearly is.`,
         columns: openColumns,
         rows: openRows(atCommonRate),
       },

@@ -82,7 +82,8 @@ async function measurePeers(world: BenchWorld, scaleName: ScaleName): Promise<Se
   }
   const most = closed.get(256) as Rounds<Measured>;
   const capacityOf = (name: PeerName) => medianOf((most.get(name) ?? []).map(({ perSecond }) => perSecond));
-  const commonRate = Math.round(capacityOf('ringfill') / 2);
+  // A rate at which either can be compared with the other.
+  const commonRate = Math.round(Math.min(capacityOf('ringfill'), capacityOf('fastify')) / 2);
   const atCommonRate: Rounds<Open> = new Map();
   const atOwnRate: Rounds<Open> = new Map();
   for (let round = 1; round <= scale.openRounds; round += 1) {
@@ -91,9 +92,9 @@ async function measurePeers(world: BenchWorld, scaleName: ScaleName): Promise<Se
       const capacity = capacityOf(nameOf(peer));
       if (commonRate <= capacity * CAPACITY_SHARE_MAX)
         add(atCommonRate, peer, await bench.open(peer, commonRate, round));
-      // For ringfill it is the same rate.
-      const own = peer.name === 'ringfill' ? atCommonRate.get('ringfill')?.at(-1) : undefined;
-      add(atOwnRate, peer, own ?? (await bench.open(peer, Math.round(capacity / 2), round)));
+      const ownRate = Math.round(capacity / 2);
+      const same = ownRate === commonRate ? atCommonRate.get(nameOf(peer))?.at(-1) : undefined;
+      add(atOwnRate, peer, same ?? (await bench.open(peer, ownRate, round)));
     }
   }
   await bench.check();
